@@ -1,0 +1,177 @@
+"""Save a training run and go on from it exactly.
+
+A checkpoint is one safetensors file, `step-00001200.safetensors`: tensors under `model/`, `best/`, `optimiser/`,
+`batches/`, `carried/` and `generator`, and everything that is not a tensor as JSON in the file's metadata, with a
+SHA-256 over both. It is written under a temporary name and renamed, and the two newest are kept. One that is
+damaged is named in the log and the one before it is used. Nothing is unpickled.
+"""
+
+import hashlib
+import json
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_safetensors
+from torch import Tensor, nn
+
+from isogloss.artifacts import remove_drafts, write_atomically, writing_to
+from isogloss.compute.interruption import stop_requested
+
+if TYPE_CHECKING:
+    from isogloss.compute.loop import Resumable, _Progress
+
+log = logging.getLogger(__name__)
+
+KEPT = 2
+"""How many checkpoints are kept: the newest, and one to fall back on."""
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """Everything that the next step of a training run depends on."""
+
+    model: nn.Module
+    optimiser: torch.optim.Optimizer
+    batches: "Resumable"
+    carried: "Resumable | None"
+    progress: "_Progress"
+
+
+class Checkpoints:
+    """The checkpoints of one training run, in a folder of their own."""
+
+    def __init__(self, folder: Path, *, fingerprint: str = "") -> None:
+        """Look after a folder.
+
+        Args:
+            folder: Made when the first checkpoint is saved.
+            fingerprint: Names the data and settings of the run. A checkpoint with another one is not resumed.
+        """
+        self.folder = Path(folder)
+        self.fingerprint = fingerprint
+
+    def interrupted(self) -> bool:
+        """Whether somebody has asked the run to stop."""
+        return stop_requested()
+
+    def raise_if_interrupted(self) -> None:
+        """Stop the run if somebody has asked for it."""
+        if stop_requested():
+            raise KeyboardInterrupt
+
+    def save(self, state: TrainingState) -> Path:
+        """Write a checkpoint and remove all but the newest two."""
+        tensors, values = _flatten(state)
+        values["fingerprint"] = self.fingerprint
+        text = json.dumps(values)
+        metadata = {"state": text, "sha256": _digest(tensors, text)}
+        with writing_to(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"step-{state.progress.step:08d}.safetensors"
+        write_atomically(path, to_safetensors(tensors, metadata))
+        for old in self._newest_first()[KEPT:]:
+            old.unlink(missing_ok=True)
+        return path
+
+    def resume(self, state: TrainingState) -> bool:
+        """Bring the run to its newest sound checkpoint; return whether there was one."""
+        for path in self._newest_first():
+            try:
+                tensors, values = _read(path)
+            except (SafetensorError, ValueError, KeyError, OSError) as error:
+                log.warning("%s is damaged (%s); trying the checkpoint before it.", path, error)
+                continue
+            if values["fingerprint"] != self.fingerprint:
+                log.warning("%s belongs to a run with other data or settings; not used.", path)
+                continue
+            _restore(state, tensors, values)
+            log.info("resumed from %s", path)
+            return True
+        return False
+
+    def any(self) -> bool:
+        """Whether there is a checkpoint, sound or not."""
+        return bool(self._newest_first())
+
+    def remove(self) -> None:
+        """Delete all checkpoints, once the run is complete."""
+        for path in self._newest_first():
+            path.unlink(missing_ok=True)
+        remove_drafts(self.folder)
+        if self.folder.is_dir() and not os.listdir(self.folder):
+            self.folder.rmdir()
+
+    def _newest_first(self) -> list[Path]:
+        return sorted(self.folder.glob("step-*.safetensors"), reverse=True)
+
+
+def _flatten(state: TrainingState) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Split a run's state into tensors by name and values that JSON can say."""
+    tensors: dict[str, Tensor] = {"generator": torch.get_rng_state()}
+    tensors |= {f"model/{name}": value for name, value in state.model.state_dict().items()}
+    tensors |= {f"best/{name}": value for name, value in state.progress.best_weights.items()}
+    for index, moments in state.optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser/{index}/{name}": value for name, value in moments.items()}
+    values: dict[str, Any] = {
+        "step": state.progress.step,
+        "best": state.progress.best,
+        "evaluations_since_best": state.progress.evaluations_since_best,
+        "seconds": state.progress.seconds,
+    }
+    for name, part in (("batches", state.batches), ("carried", state.carried)):
+        values[name] = {}
+        for key, value in (part.state_dict() if part is not None else {}).items():
+            if isinstance(value, Tensor):
+                tensors[f"{name}/{key}"] = value
+            else:
+                values[name][key] = value
+    return {name: value.detach().contiguous().clone() for name, value in tensors.items()}, values
+
+
+def _restore(state: TrainingState, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+    """Put a flattened state back into the objects it came from."""
+
+    def under(prefix: str) -> dict[str, Tensor]:
+        return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+    state.model.load_state_dict(under("model/"))
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, value in under("optimiser/").items():
+        index, _, moment = name.partition("/")
+        moments.setdefault(int(index), {})[moment] = value
+    groups = state.optimiser.state_dict()["param_groups"]
+    state.optimiser.load_state_dict({"state": moments, "param_groups": groups})
+    state.progress.step = values["step"]
+    state.progress.best = values["best"]
+    state.progress.best_weights = under("best/")
+    state.progress.evaluations_since_best = values["evaluations_since_best"]
+    state.progress.seconds = values["seconds"]
+    for name, part in (("batches", state.batches), ("carried", state.carried)):
+        if part is not None:
+            part.load_state_dict(values[name] | under(f"{name}/"))
+    torch.set_rng_state(tensors["generator"])
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read a checkpoint; raise ValueError if it is not what was written."""
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    if _digest(tensors, metadata["state"]) != metadata["sha256"]:
+        raise ValueError("its checksum does not match")
+    return tensors, json.loads(metadata["state"])
+
+
+def _digest(tensors: dict[str, Tensor], text: str) -> str:
+    """Return a SHA-256 over a text and the names, shapes and bytes of all tensors."""
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        value = tensors[name].cpu().contiguous()
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()

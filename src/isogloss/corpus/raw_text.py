@@ -1,0 +1,275 @@
+"""Raw text, in and out: one sentence a line, plain or compressed, streamed in constant memory.
+
+A language model for a small language lives on whatever text there is, so reading is forgiving: a damaged
+letter becomes U+FFFD and is counted, a mark at the start of the file is dropped, empty lines are skipped.
+A damaged *file* is refused, because half a corpus looks just like a whole one. Files are told apart by
+their first bytes, never by name alone. What comes out are `Sentence`s without annotation, whose words are
+those that the trees of the language would have (see `isogloss.corpus.tokens`).
+"""
+
+import contextlib
+import gzip
+import io
+import logging
+import lzma
+import os
+import secrets
+import shutil
+import stat
+import zlib
+from collections.abc import Iterable, Iterator
+from os import PathLike
+from typing import IO, Any, BinaryIO, TextIO
+
+import zstandard
+
+from isogloss.corpus.sentence import Sentence
+from isogloss.corpus.tokens import lower_case, split_contractions, split_words
+from isogloss.errors import DataError, OutputError, TextError
+
+logger = logging.getLogger(__name__)
+
+GZIP_MAGIC = b"\x1f\x8b"
+XZ_MAGIC = b"\xfd7zXZ\x00"
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+DAMAGE = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, zstandard.ZstdError)
+
+
+class _WholeFrames(io.RawIOBase):
+    """A zstd stream that notices a missing end, which `zstandard`'s own reader takes for the end of file."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._inside = zstandard.ZstdDecompressor().decompressobj()
+        self._frames = zstandard.ZstdDecompressor()
+        self._ready = b""
+        self._at_frame_start = True
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._ready:
+            if self._inside.eof:
+                rest = self._inside.unused_data
+                self._inside, self._at_frame_start = self._frames.decompressobj(), True
+            else:
+                rest = b""
+            compressed = rest or self._file.read(1 << 16)
+            if not compressed:
+                if not self._at_frame_start:
+                    raise EOFError("the last zstd frame has no end")
+                return 0
+            self._at_frame_start = False
+            self._ready = self._inside.decompress(compressed)
+        count = min(len(buffer), len(self._ready))
+        buffer[:count], self._ready = self._ready[:count], self._ready[count:]
+        return count
+
+
+def _decompressed(file: io.BufferedReader) -> BinaryIO:
+    """Wrap an open file in the decompressor that its first bytes ask for."""
+    start = file.peek(6)
+    if start.startswith(GZIP_MAGIC):
+        return io.BufferedReader(gzip.GzipFile(fileobj=file))  # type: ignore[arg-type]
+    if start.startswith(XZ_MAGIC):
+        return io.BufferedReader(lzma.LZMAFile(file))  # type: ignore[arg-type]
+    if start.startswith(ZSTD_MAGIC):
+        return io.BufferedReader(_WholeFrames(file), 1 << 17)
+    return file
+
+
+@contextlib.contextmanager
+def open_bytes(path: str | PathLike[str], *, refuse: type[DataError] = TextError) -> Iterator[BinaryIO]:
+    """Open a plain, gzip, xz or zstd file for reading, as the file's first bytes say.
+
+    Args:
+        path: The file.
+        refuse: The error to raise, so that each format speaks with its own class.
+
+    Raises:
+        DataError: (or the class given) the file is missing, a folder, not readable, or damaged. Damage is
+            noticed while reading, inside the ``with`` block.
+    """
+    place = os.fspath(path)
+    try:
+        with open(place, "rb") as file:
+            yield _decompressed(file)
+    except FileNotFoundError:
+        raise refuse(f"{place}: there is no such file. Expected a file to read. Check the path.") from None
+    except IsADirectoryError:
+        raise refuse(f"{place}: this is a folder. Expected a file. Name one file inside it.") from None
+    except PermissionError:
+        raise refuse(
+            f"{place}: permission denied. Expected a file that you may read. Change its permissions."
+        ) from None
+    except DAMAGE as error:
+        raise refuse(
+            f"{place}: the compressed file is damaged or cut short ({error}). Expected a whole .gz, .xz or "
+            ".zst file. Copy or download it again."
+        ) from error
+    except OSError as error:
+        raise refuse(
+            f"{place}: reading failed ({error.strerror or error}). Expected a readable file. "
+            "Check the path and the disk."
+        ) from error
+
+
+@contextlib.contextmanager
+def open_text(path: str | PathLike[str], *, refuse: type[DataError] = TextError) -> Iterator[TextIO]:
+    """Open a plain or compressed UTF-8 file as text, without a byte order mark.
+
+    Lines end at ``\\n`` only, since a word may hold any other character. Malformed bytes become U+FFFD.
+    """
+    with open_bytes(path, refuse=refuse) as file:
+        yield io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="\n")
+
+
+def read_lines(path: str | PathLike[str]) -> Iterator[str]:
+    """Stream the lines of a plain or compressed file, without line ends, in constant memory.
+
+    Malformed UTF-8 becomes U+FFFD; how much of it there was is logged once, at the end.
+
+    Raises:
+        TextError: The file is missing, a folder, not readable, damaged, or UTF-16.
+    """
+    malformed = malformed_lines = first_malformed = 0
+    with open_bytes(path) as file:
+        for number, line in enumerate(file, start=1):
+            if number == 1:
+                if line.startswith(UTF16_MARKS):
+                    raise TextError(
+                        f"{os.fspath(path)}: the text is UTF-16. Expected UTF-8. Convert it, for example "
+                        "with iconv -f UTF-16 -t UTF-8."
+                    )
+                line = line.removeprefix(b"\xef\xbb\xbf")
+            try:
+                text = line.decode()
+            except UnicodeDecodeError:
+                text = line.decode(errors="replace")
+                malformed += text.count("\ufffd") - line.count("\ufffd".encode())
+                malformed_lines += 1
+                first_malformed = first_malformed or number
+            yield text.rstrip("\r\n")
+    if malformed:
+        logger.warning(
+            "%s:%d: malformed UTF-8, and more after it: %d places in %d lines became U+FFFD. Expected UTF-8. "
+            "If that is more than stray damage, convert the file with iconv.",
+            os.fspath(path), first_malformed, malformed, malformed_lines,
+        )  # fmt: skip
+
+
+def read_text(
+    path: str | PathLike[str],
+    *,
+    language: str,
+    tokenised: bool = False,
+    lowercase: bool = False,
+    contractions: bool = True,
+    limit: int | None = None,
+) -> Iterator[Sentence]:
+    """Stream the sentences of a raw text file, one a line, in constant memory.
+
+    Args:
+        path: A plain or compressed file.
+        language: The language's code, which chooses the rules for splitting and lower case.
+        tokenised: The words are already apart: split at white space and change nothing else.
+        lowercase: Write all words in lower case, by the rules of the language (Turkish *I* becomes *ı*).
+        contractions: Split *del* into *de el* and so on, as trees do (see `split_contractions`). Text that
+            is ``tokenised`` is taken as it stands.
+        limit: Stop after this many sentences.
+
+    Raises:
+        TextError: The file cannot be read, or there is no word in it.
+    """
+    found = 0
+    for line in read_lines(path):
+        if limit is not None and found >= limit:
+            return
+        if tokenised:
+            words = line.split()
+        else:
+            words = split_words(line, language=language)
+            if contractions:
+                words = split_contractions(words, language=language)
+        if not words:
+            continue
+        if lowercase:
+            words = [lower_case(word, language=language) for word in words]
+        found += 1
+        yield Sentence.of_forms(words, language=language)
+    if not found and limit != 0:
+        raise TextError(
+            f"{os.fspath(path)}: there are no words in this file. Expected text, one sentence a line. "
+            "Check that it is the right file."
+        )
+
+
+def _compressed(file: IO[bytes], name: str) -> contextlib.AbstractContextManager[IO[bytes]]:
+    """Wrap an open file in the compressor that its name asks for. The same bytes give the same file."""
+    if name.endswith(".gz"):
+        return gzip.GzipFile("", "wb", fileobj=file, mtime=0)  # type: ignore[return-value]
+    if name.endswith(".xz"):
+        return lzma.LZMAFile(file, "wb")  # type: ignore[return-value]
+    if name.endswith(".zst"):
+        return zstandard.ZstdCompressor(write_checksum=True).stream_writer(file, closefd=False)  # type: ignore[return-value]
+    return contextlib.nullcontext(file)
+
+
+@contextlib.contextmanager
+def write_whole(path: str | PathLike[str]) -> Iterator[IO[bytes]]:
+    """Write a file that is either absent or whole, compressed if its name ends in .gz, .xz or .zst.
+
+    The bytes go to a temporary name in the same folder, to the disk, and then under the final name. A link
+    is followed; a device such as /dev/stdout is written to directly, since it must not be replaced.
+
+    Raises:
+        OutputError: The file cannot be written. Nothing is left behind.
+    """
+    place = os.path.realpath(path)
+    temporary = ""
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            mode = os.stat(place).st_mode
+            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+                with open(place, "wb") as device, _compressed(device, place) as file:
+                    yield file
+                return
+        folder = os.path.dirname(place)
+        temporary = os.path.join(folder, f".writing-{os.getpid()}-{secrets.token_hex(4)}")
+        with open(temporary, "xb") as whole:
+            with _compressed(whole, place) as file:
+                yield file
+            whole.flush()
+            os.fsync(whole.fileno())
+        if os.path.exists(place):
+            shutil.copymode(place, temporary)
+        os.replace(temporary, place)
+        temporary = ""
+    except OSError as error:
+        raise OutputError(
+            f"{os.fspath(path)}: writing failed ({error.strerror or error}). Expected a folder that exists, "
+            "may be written to and has room. Nothing was changed; free space or choose another path."
+        ) from error
+    finally:
+        if temporary:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+
+
+def write_lines(lines: Iterable[str], path: str | PathLike[str]) -> None:
+    """Write lines to a file that is either absent or whole.
+
+    Args:
+        lines: Lines without line ends.
+        path: A name ending in .gz, .xz or .zst is compressed; the same lines give the same bytes.
+
+    Raises:
+        OutputError: The file cannot be written. Nothing is left behind.
+    """
+    with write_whole(path) as file:
+        for line in lines:
+            assert "\n" not in line, f"a line holds a line end: {line[:50]!r}"
+            file.write(line.encode())
+            file.write(b"\n")

@@ -1,0 +1,160 @@
+"""The bidirectional language model: characters, recurrent layers, next-word softmax.
+
+The forward direction predicts each word from those before it, the backward direction from those after it. A
+sentence stands between ``<S>`` and ``</S>``; the state is empty at its begin, so that what the model says of a
+sentence depends on that sentence alone (published models carried their state from one sentence to the next).
+
+Source: Peters et al. (2018), arXiv:1802.05365.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from isogloss.corpus.characters import BEGIN_OF_SENTENCE, END_OF_SENTENCE
+from isogloss.corpus.vocabulary import UNKNOWN_ID
+from isogloss.encoders.elmo.character_cnn import CharacterCNN
+from isogloss.encoders.elmo.recurrent import ProjectedLSTM, State
+from isogloss.encoders.elmo.settings import BiLMSettings
+from isogloss.encoders.elmo.softmax import WordSoftmax
+
+
+@dataclass(frozen=True)
+class StreamBatch:
+    """One chunk of several streams of text, in both directions."""
+
+    spellings: Int[Tensor, "types characters"]
+    """Each word type of the chunk once."""
+    ids: Int[Tensor, " types"]
+    """The vocabulary ids of these types."""
+    inputs: Int[Tensor, "directions steps rows"]
+    """Places in `spellings`."""
+    targets: Int[Tensor, "directions steps rows"]
+    """Vocabulary ids of the words to predict."""
+    keep: Float[Tensor, "steps rows"]
+    """0 where a sentence begins."""
+
+
+class BiLM(nn.Module):
+    """A bidirectional language model of one language."""
+
+    def __init__(self, settings: BiLMSettings, *, types: int, samples: int = 4096, dropout: float = 0.0) -> None:
+        """Make the network.
+
+        Args:
+            settings: Its shape.
+            types: Size of the softmax vocabulary.
+            samples: Rivals per training step, see `WordSoftmax`.
+            dropout: Share of the inputs of each recurrent layer, and of the last outputs, dropped in training.
+        """
+        super().__init__()
+        self.characters = CharacterCNN(
+            character_width=settings.character_width,
+            filters=settings.filters,
+            highways=settings.highways,
+            width=settings.projection_width,
+        )
+        self.word_types = min(settings.word_types, types)
+        self.word_vectors = nn.Embedding(self.word_types, settings.projection_width) if self.word_types else None
+        if self.word_vectors is not None:
+            nn.init.normal_(self.word_vectors.weight, std=settings.projection_width**-0.5)
+        self.recurrent = nn.ModuleList(
+            ProjectedLSTM(
+                width=settings.projection_width,
+                cell_width=settings.cell_width,
+                cell_clip=settings.cell_clip,
+                projection_clip=settings.projection_clip,
+            )
+            for _ in range(settings.layers)
+        )
+        self.softmax = WordSoftmax(types=types, width=settings.projection_width, samples=samples)
+        self.dropout = dropout
+
+    def zero_states(self, rows: int) -> list[State]:
+        """Return the states of all layers before anything was read."""
+        return [layer.zero_state(rows) for layer in self.recurrent]  # type: ignore[operator]
+
+    def without_context(
+        self, spellings: Int[Tensor, "types characters"], ids: Int[Tensor, " types"]
+    ) -> Float[Tensor, "types width"]:
+        """Return layer 0 of word types: the vector of their characters, plus their own if they have one.
+
+        Args:
+            spellings: Character ids.
+            ids: Vocabulary ids. Only the first `word_types` have a vector of their own; ``<UNK>`` has none.
+        """
+        vectors = self.characters(spellings)
+        if self.word_vectors is None:
+            return vectors
+        known = (ids < self.word_types) & (ids != UNKNOWN_ID)
+        return vectors + self.word_vectors(ids.where(known, 0)) * known[:, None]
+
+    def loss(self, batch: StreamBatch, states: Sequence[State]) -> tuple[Float[Tensor, ""], list[State]]:
+        """Return the mean loss of both directions in nats per word, and the states to carry on with."""
+        types = self.without_context(batch.spellings, batch.ids)
+        # One large look-up: index_select's gradient is many times quicker than that of an indexed assignment.
+        hidden = types.index_select(0, batch.inputs.flatten()).view(*batch.inputs.shape, -1)
+        carried: list[State] = []
+        for index, (layer, state) in enumerate(zip(self.recurrent, states, strict=True)):
+            outputs, after = layer(functional.dropout(hidden, self.dropout, self.training), state, batch.keep)
+            hidden = outputs + hidden if index > 0 else outputs
+            carried.append(after)
+        hidden = functional.dropout(hidden, self.dropout, self.training)
+        return self.softmax(hidden.flatten(0, 2), batch.targets.flatten()), carried
+
+    @torch.no_grad()
+    def read(
+        self, types: Float[Tensor, "types width"], inputs: Int[Tensor, "directions steps rows"], active: list[int]
+    ) -> list[Float[Tensor, "directions steps rows width"]]:
+        """Read whole sentences, each from an empty state; return layer 0 and all recurrent layers.
+
+        Args:
+            types: Vectors from `without_context`.
+            inputs: Places in `types`; rows by falling length.
+            active: How many rows still have a word, for each step.
+        """
+        hidden = types.index_select(0, inputs.flatten()).view(*inputs.shape, -1)
+        layers = [hidden]
+        for index, layer in enumerate(self.recurrent):
+            outputs = layer.read(hidden, active)  # type: ignore[operator]
+            hidden = outputs + hidden if index > 0 else outputs
+            layers.append(hidden)
+        return layers
+
+
+@dataclass(frozen=True)
+class SentenceBatch:
+    """Whole sentences laid out for `BiLM.read`: longest first, each direction from its own begin."""
+
+    words: tuple[str, ...]
+    """Each word type of the batch once."""
+    inputs: Int[Tensor, "directions steps rows"]
+    """Places in `words`."""
+    active: list[int]
+    """Rows that still have a word, for each step."""
+    order: list[int]
+    """Which sentence stands in each row."""
+    lengths: list[int]
+    """Words of each row, ``<S>`` not counted."""
+
+
+def lay_out(sentences: Sequence[Sequence[str]]) -> SentenceBatch:
+    """Lay out sentences for reading.
+
+    Direction 0 reads ``<S> w1 … wn``, direction 1 reads ``</S> wn … w1``: both have n + 1 steps.
+    """
+    order = sorted(range(len(sentences)), key=lambda index: -len(sentences[index]))
+    lengths = [len(sentences[index]) for index in order]
+    steps = (lengths[0] if lengths else 0) + 1
+    place: dict[str, int] = {BEGIN_OF_SENTENCE: 0, END_OF_SENTENCE: 1}
+    inputs = torch.zeros(2, len(order), steps, dtype=torch.long)
+    for row, index in enumerate(order):
+        ids = [place.setdefault(word, len(place)) for word in sentences[index]]
+        inputs[0, row, : len(ids) + 1] = torch.tensor([0, *ids])
+        inputs[1, row, : len(ids) + 1] = torch.tensor([1, *reversed(ids)])
+    active = [sum(length >= step for length in lengths) for step in range(steps)]
+    return SentenceBatch(tuple(place), inputs.transpose(1, 2).contiguous(), active, order, lengths)

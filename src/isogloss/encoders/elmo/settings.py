@@ -1,0 +1,88 @@
+"""Settings of the bidirectional language model and of its training."""
+
+from typing import Literal
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+from isogloss.compute.settings import LoopSettings
+from isogloss.encoders.settings import CooccurrenceSettings
+from isogloss.settings import Settings
+
+
+class BiLMSettings(Settings):
+    """The shape of a bidirectional language model. The defaults are a small one; see `SIZES`."""
+
+    character_width: PositiveInt = 16
+    """Length of a character's vector."""
+    filters: tuple[tuple[PositiveInt, PositiveInt], ...] = ((1, 16), (2, 32), (3, 64), (4, 96), (5, 96), (6, 64))
+    """Character filters: how many characters each spans, and how many there are of that span."""
+    highways: NonNegativeInt = 1
+    """Highway layers over the filters."""
+    word_types: NonNegativeInt = 0
+    """Most frequent word types that have a vector of their own, added to the one that their characters give. Models
+    with little text learn much faster with it (Che et al. 2018, arXiv:1807.03121); published models have none."""
+    projection_width: PositiveInt = 128
+    """Width of one direction; an encoder's vectors are twice as wide."""
+    cell_width: PositiveInt = 512
+    """Width of the LSTM cells."""
+    layers: PositiveInt = 2
+    """Recurrent layers, each with a forward and a backward LSTM."""
+    cell_clip: PositiveFloat = 3.0
+    """Cells are kept within ± this value."""
+    projection_clip: PositiveFloat = 3.0
+    """Projected states are kept within ± this value."""
+
+
+class BiLMTrainingSettings(Settings):
+    """How a bidirectional language model is trained."""
+
+    model: BiLMSettings | Literal["tiny", "small", "medium", "original"] = "small"
+    """A size by name, or all its numbers."""
+    epochs: PositiveInt = 1
+    """Passes over the text. Training ends after these, or after `loop.max_steps`, whichever comes first."""
+    rows: PositiveInt = 32
+    """Streams of text read side by side: the batch size."""
+    unroll: PositiveInt = 20
+    """Words of each stream in one step; gradients do not reach further back (truncated backpropagation)."""
+    vocabulary_size: PositiveInt = 30_000
+    """Most frequent word types that the softmax knows; all other words are one type, `<UNK>`."""
+    min_count: PositiveInt = 2
+    """Word types seen less often are `<UNK>` for the softmax. Their spelling is still read."""
+    softmax_samples: PositiveInt = 4096
+    """Word types drawn per step in place of the whole vocabulary; a smaller vocabulary is used whole."""
+    dropout: NonNegativeFloat = Field(default=0.1, lt=1.0)
+    """Share of the inputs of each recurrent layer, and of the last outputs, that is dropped in training."""
+    start: Literal["cooccurrences", "random"] = "cooccurrences"
+    """What the vectors of words (`model.word_types`) and of the softmax are before the first step: counts of which
+    words stand near which, see `encoders/static.py`, or chance."""
+    cooccurrences: CooccurrenceSettings = CooccurrenceSettings()
+    """How these counts are made."""
+    held_out_every: PositiveInt = 20
+    """Every so many lines one is kept out of training, to measure perplexity on (20: five per cent)."""
+    held_out_sentences: PositiveInt = 1000
+    """At most so many held-out sentences are used in one evaluation."""
+    loop: LoopSettings = LoopSettings(
+        max_steps=1_000_000, learning_rate=2e-3, warmup_steps=100, schedule="linear", evaluate_every=1000
+    )
+    """The training loop. `schedule = "linear"` falls to 0 at the last step."""
+
+
+SIZES: dict[str, BiLMSettings] = {
+    "tiny": BiLMSettings(
+        filters=((1, 16), (2, 32), (3, 48), (4, 48)), highways=1, projection_width=32, cell_width=128
+    ),
+    "small": BiLMSettings(),
+    "medium": BiLMSettings(
+        filters=((1, 32), (2, 32), (3, 64), (4, 128), (5, 256), (6, 256)),
+        highways=2,
+        projection_width=256,
+        cell_width=1024,
+    ),
+    "original": BiLMSettings(
+        filters=((1, 32), (2, 32), (3, 64), (4, 128), (5, 256), (6, 512), (7, 1024)),
+        highways=2,
+        projection_width=512,
+        cell_width=4096,
+    ),
+}
+"""Sizes by name; `original` is the published configuration."""

@@ -1,0 +1,27 @@
+"""Settings of word vectors without context."""
+
+from pydantic import NonNegativeInt, PositiveInt
+
+from isogloss.settings import Settings
+
+
+class CooccurrenceSettings(Settings):
+    """What counts as near, and how large the table of counts may grow."""
+
+    window: PositiveInt = 5
+    """Words to either side that count as near."""
+    contexts: PositiveInt = 10_000
+    """Most frequent word types that describe others."""
+    power_iterations: NonNegativeInt = 4
+    """Rounds by which the decomposition is made more exact."""
+
+
+class StaticSettings(CooccurrenceSettings):
+    """Word vectors without context as an encoder of their own, the baseline `static`."""
+
+    width: PositiveInt = 100
+    """Length of the vectors."""
+    min_count: PositiveInt = 5
+    """Word types seen less often get no vector."""
+    max_types: PositiveInt = 50_000
+    """Only so many of the most frequent word types get a vector."""

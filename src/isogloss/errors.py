@@ -1,0 +1,61 @@
+"""The exceptions of isogloss: one tree, so that a caller catches as much or as little as it wants.
+
+    IsoglossError
+    ├── DataError            a file from outside is not what it should be
+    │   ├── ConlluError      … a CoNLL-U file
+    │   ├── TextError        … raw text
+    │   ├── DictionaryError  … a bilingual dictionary
+    │   ├── VectorsError     … word vectors of another tool
+    │   └── ArtifactError    … a folder that isogloss wrote
+    ├── RecipeError          a recipe or a setting
+    ├── AlignmentError       two languages cannot be aligned as asked
+    ├── TrainingError        a training run cannot start or go on
+    └── OutputError          a result cannot be written (full disk, unwritable folder)
+
+Every message has four parts: the place, what was found, what was expected, what to do next. The command
+line prints it on one line and ends with exit status 2; a traceback is always a bug of ours.
+"""
+
+
+class IsoglossError(Exception):
+    """Anything that isogloss refuses, with a message for people."""
+
+
+class DataError(IsoglossError):
+    """A file from outside is not what it should be."""
+
+
+class ConlluError(DataError):
+    """A CoNLL-U file breaks the format or holds no tree."""
+
+
+class TextError(DataError):
+    """A raw text file cannot be read."""
+
+
+class DictionaryError(DataError):
+    """A bilingual dictionary cannot be read or used."""
+
+
+class VectorsError(DataError):
+    """A file of word vectors cannot be read."""
+
+
+class ArtifactError(DataError):
+    """A folder that isogloss wrote is missing, damaged or of another kind."""
+
+
+class RecipeError(IsoglossError):
+    """A recipe or a setting is wrong."""
+
+
+class AlignmentError(IsoglossError):
+    """Two languages cannot be aligned as asked."""
+
+
+class TrainingError(IsoglossError):
+    """A training run cannot start or cannot go on."""
+
+
+class OutputError(IsoglossError):
+    """A result cannot be written."""

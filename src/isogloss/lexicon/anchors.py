@@ -1,0 +1,278 @@
+"""Anchors: one vector per word type, the mean of its contextual vectors.
+
+A contextual encoder gives a word another vector in every sentence. Its vectors stay close together, far from
+those of other words, so their mean, the *anchor*, stands for the word type when two languages are aligned.
+
+The module receives contextual vectors with their words, adds them up in `AnchorSums` (which add across
+batches, files and machines) and hands on `Anchors`, one per layer.
+
+Source: Schuster et al. (2019), Cross-Lingual Alignment of Contextual Word Embeddings, section 3.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from jaxtyping import Float, Float32, Float64, Int64
+from torch import Tensor
+
+from isogloss.errors import VectorsError
+
+
+@dataclass(frozen=True, eq=False)
+class Anchors:
+    """The anchors of one language in one layer, most frequent word type first."""
+
+    language: str
+    layer: int
+    words: tuple[str, ...]
+    """Word types by falling count; equal counts by code point."""
+    vectors: Float32[Tensor, "types width"]
+    counts: Int64[Tensor, " types"]
+    """How often each word type was seen."""
+    mean_norm: float
+    """Mean L2 norm over all tokens of the layer, also of those whose type was too rare for an anchor."""
+
+    def __post_init__(self):
+        assert len(self.words) == len(self.vectors) == len(self.counts), "one vector and count per word type"
+        assert len(set(self.words)) == len(self.words), "every word type has one anchor"
+        finite = torch.isfinite(self.vectors).all(dim=1)
+        if not finite.all():
+            word = self.words[int((~finite).nonzero()[0])]
+            raise VectorsError(
+                f"Anchors of {self.language}, layer {self.layer}: the vector of {word!r} is not finite, "
+                f"nor are {int((~finite).sum())} of {len(self.words)} in all. Vectors hold finite numbers. "
+                "Check the encoder, or gather the anchors again."
+            )
+
+    @classmethod
+    def of_vectors(
+        cls,
+        words: Sequence[str],
+        vectors: Float[Tensor, "types width"],
+        *,
+        language: str,
+        layer: int = 0,
+        counts: Sequence[int] | None = None,
+    ) -> "Anchors":
+        """Treat word vectors without context as anchors, most frequent first.
+
+        Files of other tools carry no counts. Then their order is taken as the order of frequency, every count is
+        1, and the mean norm is the mean over word types; else it is the mean over tokens, as for all anchors.
+        """
+        norms = torch.linalg.vector_norm(vectors.double(), dim=1)
+        occurrences = torch.ones(len(words), dtype=torch.int64) if counts is None else torch.tensor(counts)
+        return cls(
+            language=language,
+            layer=layer,
+            words=tuple(words),
+            vectors=vectors.float(),
+            counts=occurrences,
+            mean_norm=float((norms * occurrences).sum() / occurrences.sum()) if len(words) else 0.0,
+        )
+
+    @property
+    def width(self) -> int:
+        """Length of every vector."""
+        return self.vectors.shape[1]
+
+    def index_of(self, word: str) -> int | None:
+        """Find a word as written, else in lower case, else in any case; None if it has no anchor.
+
+        Dictionaries are often in lower case while German writes *Haus*; of several spellings that differ in
+        case only, the most frequent is taken.
+        """
+        for form in (word, word.lower()):
+            if form in self._index_by_word:
+                return self._index_by_word[form]
+        return self._index_by_lower_case.get(word.lower())
+
+    def for_words(self, words: Sequence[str]) -> Float32[Tensor, "words width"]:
+        """Return the anchors of the given words, in their order, found as `index_of` finds them.
+
+        Raises:
+            VectorsError: Some of the words have no anchor.
+        """
+        indices = [self.index_of(word) for word in words]
+        missing = [word for word, index in zip(words, indices, strict=True) if index is None]
+        if missing:
+            raise VectorsError(
+                f"Anchors of {self.language}, layer {self.layer}: {len(missing)} of {len(words)} words have "
+                f"no anchor ({_shortened(missing)}). Every word asked for must be among the {len(self)} word "
+                "types. Leave them out, lower min_count, or gather anchors from more text."
+            )
+        return self.vectors[torch.tensor(indices, dtype=torch.int64)]
+
+    def keep(self, *, min_count: int = 1, max_types: int | None = None) -> "Anchors":
+        """Return the most frequent anchors: seen ``min_count`` times or more, at most ``max_types``."""
+        kept = (self.counts >= min_count).nonzero()[:, 0][:max_types]
+        return Anchors(
+            language=self.language,
+            layer=self.layer,
+            words=tuple(self.words[index] for index in kept.tolist()),
+            vectors=self.vectors[kept],
+            counts=self.counts[kept],
+            mean_norm=self.mean_norm,
+        )
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def __contains__(self, word: str) -> bool:
+        return self.index_of(word) is not None
+
+    @cached_property
+    def _index_by_word(self) -> dict[str, int]:
+        return {word: index for index, word in enumerate(self.words)}
+
+    @cached_property
+    def _index_by_lower_case(self) -> dict[str, int]:
+        index_by_lower_case: dict[str, int] = {}
+        for index, word in enumerate(
+            self.words
+        ):  # by falling count, so the first one found is the most frequent
+            index_by_lower_case.setdefault(word.lower(), index)
+        return index_by_lower_case
+
+
+@dataclass(frozen=True, eq=False)
+class AnchorSums:
+    """Sums over the tokens of each word type, in every layer; ``a + b`` merges two texts, in any order."""
+
+    words: tuple[str, ...]
+    """Word types by code point, so that the order of merging leaves no trace."""
+    totals: Float64[Tensor, "types layers width"]
+    """Sum of the vectors."""
+    squared_norms: Float64[Tensor, "types layers"]
+    """Sum of the squared L2 norms; with `totals` it gives the spread within a word type."""
+    norms: Float64[Tensor, "types layers"]
+    """Sum of the L2 norms."""
+    counts: Int64[Tensor, " types"]
+
+    def __add__(self, other: "AnchorSums") -> "AnchorSums":
+        assert self.totals.shape[1:] == other.totals.shape[1:], "only sums of equal layers and width add up"
+        words = tuple(sorted({*self.words, *other.words}))
+        row_by_word = {word: row for row, word in enumerate(words)}
+        rows_of_self = torch.tensor([row_by_word[word] for word in self.words], dtype=torch.int64)
+        rows_of_other = torch.tensor([row_by_word[word] for word in other.words], dtype=torch.int64)
+
+        def merged(ours: Tensor, theirs: Tensor) -> Tensor:
+            sums = ours.new_zeros(len(words), *ours.shape[1:])
+            return sums.index_add_(0, rows_of_self, ours).index_add_(0, rows_of_other, theirs)
+
+        return AnchorSums(
+            words=words,
+            totals=merged(self.totals, other.totals),
+            squared_norms=merged(self.squared_norms, other.squared_norms),
+            norms=merged(self.norms, other.norms),
+            counts=merged(self.counts, other.counts),
+        )
+
+    def anchors(
+        self, language: str, *, min_count: int = 1, max_types: int | None = None
+    ) -> tuple[Anchors, ...]:
+        """Divide the sums by the counts: the anchors of every layer.
+
+        Args:
+            language: Code of the language the text was in.
+            min_count: Word types seen less often are left out.
+            max_types: Only so many of the most frequent word types are kept.
+        """
+        counts = self.counts.tolist()
+        frequent = [row for row in range(len(self.words)) if counts[row] >= min_count]
+        kept = sorted(frequent, key=lambda row: (-counts[row], self.words[row]))[:max_types]
+        rows = torch.tensor(kept, dtype=torch.int64)
+        means = (self.totals[rows] / self.counts[rows, None, None]).float()  # types layers width
+        mean_norms = self.norms.sum(dim=0) / self.counts.sum().clamp(min=1)  # layers
+        return tuple(
+            Anchors(
+                language=language,
+                layer=layer,
+                words=tuple(self.words[row] for row in kept),
+                vectors=means[:, layer].contiguous(),
+                counts=self.counts[rows],
+                mean_norm=float(mean_norms[layer]),
+            )
+            for layer in range(means.shape[1])
+        )
+
+
+class AnchorAccumulator:
+    """Adds up contextual vectors in place, batch after batch, to make one `AnchorSums`.
+
+    It lives for one pass over a text. The sums stay in main memory: word types × layers × width × 8 bytes,
+    and up to twice that while room is made for new types.
+    """
+
+    def __init__(self, *, layers: int, width: int, words: Collection[str] | None = None):
+        """Start from nothing; with ``words`` given, tokens of other types are passed over."""
+        self._wanted = None if words is None else frozenset(words)
+        self._row_by_word: dict[str, int] = {}
+        self._totals = torch.zeros(1024, layers, width, dtype=torch.float64)
+        self._squared_norms = torch.zeros(1024, layers, dtype=torch.float64)
+        self._norms = torch.zeros(1024, layers, dtype=torch.float64)
+        self._counts = torch.zeros(1024, dtype=torch.int64)
+
+    def add(self, words: Sequence[str], vectors: Float[Tensor, "tokens layers width"]) -> None:
+        """Add the vector of every token to the sums of its word type.
+
+        Raises:
+            VectorsError: A vector holds NaN or infinity.
+        """
+        if self._wanted is not None:
+            kept = [place for place, word in enumerate(words) if word in self._wanted]
+            words = [words[place] for place in kept]
+            vectors = vectors[torch.tensor(kept, dtype=torch.int64, device=vectors.device)]
+        vectors = vectors.detach().to("cpu", torch.float64)
+        _refuse_non_finite(words, vectors)
+        row_by_word = self._row_by_word
+        rows = torch.tensor(
+            [row_by_word.setdefault(word, len(row_by_word)) for word in words], dtype=torch.int64
+        )
+        self._make_room()
+        squared_norms = vectors.square().sum(dim=-1)  # tokens layers
+        self._totals.index_add_(0, rows, vectors)
+        self._squared_norms.index_add_(0, rows, squared_norms)
+        self._norms.index_add_(0, rows, squared_norms.sqrt())
+        self._counts.index_add_(0, rows, torch.ones_like(rows))
+
+    def sums(self) -> AnchorSums:
+        """Return what has been added so far."""
+        words = tuple(sorted(self._row_by_word))
+        rows = torch.tensor([self._row_by_word[word] for word in words], dtype=torch.int64)
+        return AnchorSums(
+            words=words,
+            totals=self._totals[rows],
+            squared_norms=self._squared_norms[rows],
+            norms=self._norms[rows],
+            counts=self._counts[rows],
+        )
+
+    def _make_room(self) -> None:
+        """Grow the sums, at least by half, so that growing stays rare."""
+        missing = len(self._row_by_word) - len(self._counts)
+        if missing > 0:
+            more = max(missing, len(self._counts) // 2)
+
+            def grown(sums: Tensor) -> Tensor:
+                return torch.cat([sums, sums.new_zeros(more, *sums.shape[1:])])
+
+            self._totals, self._squared_norms = grown(self._totals), grown(self._squared_norms)
+            self._norms, self._counts = grown(self._norms), grown(self._counts)
+
+
+def _refuse_non_finite(words: Sequence[str], vectors: Float64[Tensor, "tokens layers width"]) -> None:
+    """Stop before one bad vector spoils every sum it enters."""
+    finite = torch.isfinite(vectors).all(dim=-1)  # tokens layers
+    if not finite.all():
+        token, layer = (~finite).nonzero()[0].tolist()
+        raise VectorsError(
+            f"Layer {layer}: the encoder's vector of {words[token]!r} is not finite. Anchors are means of "
+            "finite numbers. Check that the encoder's training did not diverge, or encode in float32."
+        )
+
+
+def _shortened(words: Sequence[str]) -> str:
+    """List a few words; tell that there are more."""
+    return ", ".join(words[:5]) + (", …" if len(words) > 5 else "")

@@ -1,0 +1,209 @@
+"""Nearest neighbours across languages, and how often they are translations.
+
+In many dimensions some vectors, *hubs*, are near to everything. CSLS lowers the score of a pair by how
+crowded the neighbourhood of each member is::
+
+    CSLS(x, y) = 2 cos(x, y) − r_T(x) − r_S(y)
+
+where r_T(x) is the mean cosine of x and its K nearest target vectors, and r_S(y) that of y and its K nearest
+source vectors.
+
+Receives vectors that are in one space already; hands on neighbours, and precision@k against a dictionary.
+
+Source: Conneau et al. (2018), Word Translation Without Parallel Data, section 2.3.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from isogloss.errors import AlignmentError
+from isogloss.lexicon.anchors import Anchors
+from isogloss.lexicon.dictionary import BilingualDictionary
+from isogloss.mapping.alignment import Alignment
+
+Metric = Literal["csls", "cosine"]
+
+
+def nearest(
+    queries: Float[Tensor, "queries width"],
+    targets: Float[Tensor, "types width"],
+    *,
+    k: int,
+    metric: Metric = "csls",
+    background: Float[Tensor, "sources width"] | None = None,
+    neighbourhood: int = 10,
+    chunk: int = 512,
+) -> tuple[Int64[Tensor, "queries k"], Float[Tensor, "queries k"]]:
+    """Find the k nearest targets of every query, best first.
+
+    Args:
+        queries: Vectors of the source language, in the space of the targets. Lengths do not matter.
+        targets: Vectors of the target language.
+        k: How many neighbours; fewer come back if there are fewer targets.
+        metric: ``csls``, or plain ``cosine``.
+        background: The source vectors among which r_S looks for neighbours; the queries, if not given. When
+            only a few words are asked for, this is the whole source vocabulary.
+        neighbourhood: K of CSLS.
+        chunk: Vectors compared at a time: memory is chunk × types numbers.
+
+    Returns:
+        Indices into ``targets``, and scores.
+    """
+    queries, targets = _unit(queries), _unit(targets)
+    k = min(k, len(targets))
+    crowding = targets.new_zeros(len(targets))  # r_S of every target
+    if metric == "csls":
+        sources = queries if background is None else _unit(background)
+        crowding = torch.cat(
+            [
+                crowding[:0],
+                *(_mean_of_largest(rows @ sources.mT, neighbourhood) for rows in targets.split(chunk)),
+            ]
+        )
+    indices, scores = [queries.new_zeros(0, k, dtype=torch.int64)], [queries.new_zeros(0, k)]
+    for rows in _chunks(queries, chunk):
+        similarity = rows @ targets.mT  # chunk types
+        if metric == "csls":
+            own = _mean_of_largest(similarity, neighbourhood)  # r_T of every query
+            similarity = 2 * similarity - own[:, None] - crowding
+        best = similarity.topk(k, dim=1)
+        indices.append(best.indices)
+        scores.append(best.values)
+    return torch.cat(indices), torch.cat(scores)
+
+
+@dataclass(frozen=True)
+class TranslationScores:
+    """How many words found a right translation among their nearest neighbours; scores add up."""
+
+    scope: str
+    """Languages, layer and metric."""
+    dictionary_words: int
+    """Source words of the dictionary."""
+    found_words: int
+    """Those among them that have an anchor."""
+    tested_words: int
+    """Those of which also a translation has an anchor. Precision is a share of these."""
+    hits: Mapping[int, int]
+    """For each k, the tested words with a right translation among the k nearest."""
+
+    def precision(self, k: int) -> float:
+        """Precision@k, from 0 to 1; NaN if no word was tested."""
+        return self.hits[k] / self.tested_words if self.tested_words else float("nan")
+
+    @property
+    def coverage(self) -> float:
+        """The share of the dictionary's source words that could be tested, from 0 to 1."""
+        return self.tested_words / self.dictionary_words if self.dictionary_words else float("nan")
+
+    def interval(
+        self, k: int, generator: np.random.Generator, *, confidence: float = 0.95, resamples: int = 10_000
+    ) -> tuple[float, float]:
+        """Bootstrap a confidence interval of precision@k over the tested words.
+
+        Drawing n words with replacement, of which a share p are hits, gives a binomial number of hits, so the
+        resamples are drawn as such.
+        """
+        if not self.tested_words:
+            return float("nan"), float("nan")
+        hits = generator.binomial(self.tested_words, self.precision(k), size=resamples)
+        tail = (1 - confidence) / 2
+        low, high = np.quantile(hits / self.tested_words, [tail, 1 - tail])
+        return float(low), float(high)
+
+    def __add__(self, other: "TranslationScores") -> "TranslationScores":
+        assert self.hits.keys() == other.hits.keys(), "only scores for the same k add up"
+        scopes = dict.fromkeys(sorted([*self.scope.split("; "), *other.scope.split("; ")]))
+        return TranslationScores(
+            scope="; ".join(scopes),
+            dictionary_words=self.dictionary_words + other.dictionary_words,
+            found_words=self.found_words + other.found_words,
+            tested_words=self.tested_words + other.tested_words,
+            hits={k: self.hits[k] + other.hits[k] for k in self.hits},
+        )
+
+
+def translation_precision(
+    alignment: Alignment | Float[Tensor, "types width"],
+    source_anchors: Anchors,
+    target_anchors: Anchors,
+    dictionary: BilingualDictionary,
+    *,
+    at: Sequence[int] = (1, 5, 10),
+    metric: Metric = "csls",
+    neighbourhood: int = 10,
+) -> TranslationScores:
+    """Count the dictionary's source words that find a right translation among their nearest neighbours.
+
+    Candidates are all target anchors, and any translation in the dictionary is right. A word is tested if it
+    and at least one of its translations have anchors. Where the alignment centres, neighbours are sought
+    around the centre, as when it was found.
+
+    Args:
+        alignment: The map from source to target, or the source anchors already mapped by other means.
+        source_anchors: All of them; CSLS looks at the whole vocabulary.
+        target_anchors: Likewise.
+        dictionary: Pairs that had no part in finding the alignment.
+        at: The k of precision@k.
+        metric: ``csls``, or plain ``cosine``.
+        neighbourhood: K of CSLS.
+
+    Raises:
+        AlignmentError: No word of the dictionary can be tested.
+    """
+    right_by_row: dict[int, set[int]] = {}
+    for row, column in dictionary.usable(source_anchors, target_anchors):
+        right_by_row.setdefault(row, set()).add(column)
+    place = f"{source_anchors.language}→{target_anchors.language}, layer {source_anchors.layer}"
+    rows_found = {source_anchors.index_of(word) for word in dictionary.translations} - {None}
+    if not right_by_row:
+        raise AlignmentError(
+            f"Translation test {place}: of {len(dictionary)} dictionary pairs {len(rows_found)} source words "
+            "have anchors, but none together with a translation. At least one whole pair is needed. Use "
+            "another dictionary, lower min_count, or gather anchors from more text."
+        )
+    if isinstance(alignment, Alignment):
+        sources = alignment.apply(source_anchors.vectors)
+        targets = target_anchors.vectors * alignment.target_scale
+        if alignment.target_centre is not None:
+            centre = alignment.target_centre.to(targets)
+            sources, targets = sources - centre, targets - centre
+    else:
+        sources, targets = alignment, target_anchors.vectors
+    rows = torch.tensor(sorted(right_by_row))
+    neighbours, _ = nearest(
+        sources[rows], targets, k=max(at), metric=metric, background=sources, neighbourhood=neighbourhood
+    )
+    hits = dict.fromkeys(at, 0)
+    for row, found in zip(rows.tolist(), neighbours.tolist(), strict=True):
+        for k in at:
+            hits[k] += not right_by_row[row].isdisjoint(found[:k])
+    return TranslationScores(
+        scope=f"{place}, {metric}",
+        dictionary_words=len({word.lower() for word in dictionary.translations}),
+        found_words=len(rows_found),
+        tested_words=len(right_by_row),
+        hits=hits,
+    )
+
+
+def _unit(vectors: Float[Tensor, "types width"]) -> Float[Tensor, "types width"]:
+    """Divide every vector by its length; zero vectors stay zero."""
+    lengths = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
+    return vectors / lengths.masked_fill(lengths == 0, 1.0)
+
+
+def _mean_of_largest(similarity: Float[Tensor, "rows columns"], count: int) -> Float[Tensor, " rows"]:
+    """Average the ``count`` largest numbers of each row, or all if there are fewer."""
+    return similarity.topk(min(count, similarity.shape[1]), dim=1).values.mean(dim=1)
+
+
+def _chunks(vectors: Float[Tensor, "types width"], size: int) -> Iterator[Tensor]:
+    """Cut rows into pieces; no rows make no piece."""
+    return iter(vectors.split(size)) if len(vectors) else iter(())

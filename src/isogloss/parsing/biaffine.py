@@ -1,0 +1,49 @@
+"""Biaffine scores: how well two vectors go together, for every pair of words.
+
+A bilinear form leftᵀ U right sees only how the two fit each other. Appending a constant 1 to a side adds what
+the other side is worth alone: some words are likely heads, whatever hangs on them (Dozat and Manning 2017).
+"""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+
+class Biaffine(nn.Module):
+    """scoreₒ(left, right) = [left; 1]ᵀ Uₒ [right; 1], one learned U for each of the outputs."""
+
+    def __init__(self, *, width: int, outputs: int, bias_left: bool = True, bias_right: bool = True) -> None:
+        """Make the form.
+
+        Args:
+            width: Length of the vectors on both sides.
+            outputs: Scores for each pair.
+            bias_left: Append a 1 on the left, so that the right side has a worth of its own.
+            bias_right: Append a 1 on the right, so that the left side has a worth of its own.
+        """
+        super().__init__()
+        self.bias_left, self.bias_right = int(bias_left), int(bias_right)
+        left, right = width + self.bias_left, width + self.bias_right
+        bound = math.sqrt(6 / (left + right))  # Glorot, as in the published parser
+        self.weight = nn.Parameter(torch.empty(left, outputs, right).uniform_(-bound, bound))
+
+    def forward(
+        self, left: Float[Tensor, "batch lefts width"], right: Float[Tensor, "batch rights width"]
+    ) -> Float[Tensor, "batch lefts rights outputs"]:
+        """Score every left vector with every right vector of the same sentence."""
+        half = self._times_weight(left)  # batch lefts outputs width
+        return torch.einsum("bloi,bri->blro", half, pad(right, (0, self.bias_right), value=1.0))
+
+    def pairs(
+        self, left: Float[Tensor, "batch words width"], right: Float[Tensor, "batch words width"]
+    ) -> Float[Tensor, "batch words outputs"]:
+        """Score each left vector with the right vector in the same place only."""
+        half = self._times_weight(left)  # batch words outputs width
+        return (half @ pad(right, (0, self.bias_right), value=1.0)[..., None])[..., 0]
+
+    def _times_weight(self, left: Tensor) -> Tensor:
+        half = pad(left, (0, self.bias_left), value=1.0) @ self.weight.flatten(1)
+        return half.unflatten(-1, self.weight.shape[1:])

@@ -1,0 +1,102 @@
+"""What the parser sees of sentences: vectors and parts of speech, computed once and gathered into batches.
+
+The encoder is frozen, so a training sentence has the same vectors in every pass. They are computed once and
+stored one word after another without padding; a batch is cut out by its sentences' numbers.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from isogloss.corpus.sentence import Sentence
+from isogloss.encoders.encoder import Encoder
+from isogloss.parsing.network import ParserInputs
+from isogloss.parsing.settings import ParserSettings
+from isogloss.shapes import mask_of_lengths
+
+TAGS = "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X"
+UNIVERSAL_TAGS = tuple(TAGS.split())
+UNKNOWN_TAG = len(UNIVERSAL_TAGS)
+"""The id of whatever is no universal tag, ``_`` included."""
+TAG_IDS = {tag: index for index, tag in enumerate(UNIVERSAL_TAGS)}
+# The older universal tag set of UDT v2.0 and UD v1 has other names for three of them.
+TAG_IDS |= {".": TAG_IDS["PUNCT"], "CONJ": TAG_IDS["CCONJ"], "PRT": TAG_IDS["PART"]}
+
+
+@dataclass(frozen=True)
+class Features:
+    """Sentences as the network sees them, end to end."""
+
+    vectors: Float[Tensor, "all_words layers width"] | None
+    upos: Int[Tensor, " all_words"]
+    lengths: Int[Tensor, " sentences"]
+
+    def batch(self, indices: Sequence[int]) -> ParserInputs:
+        """Cut out some sentences, padded with zeros to the longest of them."""
+        lengths = self.lengths[list(indices)]
+        places, mask = self.places(indices)
+        vectors = None
+        if self.vectors is not None:
+            vectors = self.vectors[places] * mask[:, :, None, None]  # batch words layers width
+        return ParserInputs(vectors=vectors, upos=self.upos[places] * mask, lengths=lengths)
+
+    def places(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Return where the words of some sentences stand, batch × words, and which of the places hold
+        words."""
+        chosen = list(indices)
+        mask = mask_of_lengths(self.lengths[chosen])
+        starts = (self.lengths.cumsum(0) - self.lengths)[chosen]
+        return (starts[:, None] + torch.arange(mask.shape[1])) * mask, mask
+
+
+def extract_features(
+    sentences: Sequence[Sentence], encoder: Encoder | None, *, settings: ParserSettings
+) -> Features:
+    """Compute what the parser sees of some sentences.
+
+    Args:
+        sentences: Each with at least one word.
+        encoder: Frozen; None where the settings want no vectors. Asked for one language at a time.
+        settings: Which layer, and how many words are encoded at a time.
+    """
+    lengths = torch.tensor([len(sentence) for sentence in sentences], dtype=torch.int64)
+    assert (lengths > 0).all(), "a sentence without words has no features"
+    tags = [TAG_IDS.get(word.upos, UNKNOWN_TAG) for sentence in sentences for word in sentence.words]
+    features = Features(None, torch.tensor(tags, dtype=torch.int64), lengths)
+    if not settings.vectors:
+        return features
+    assert encoder is not None, "a parser that sees vectors needs an encoder"
+    layers = encoder.layers if settings.layer == "mix" else 1
+    vectors = torch.empty(int(lengths.sum()), layers, encoder.width)
+    for chosen in work_units(sentences, words=settings.encode_words):
+        with torch.no_grad():
+            found = encoder.encode([sentences[index] for index in chosen])
+        wanted = found.vectors if settings.layer == "mix" else found.layer(settings.layer)[:, :, None]
+        places, mask = features.places(chosen)
+        assert bool((found.mask.cpu() == mask).all()), "an encoder returns one vector per word"
+        vectors[places[mask]] = wanted[found.mask].float().cpu()
+    return Features(vectors, features.upos, lengths)
+
+
+def work_units(sentences: Sequence[Sentence], *, words: int) -> list[list[int]]:
+    """Group sentences of one language and similar length, at most so many words with padding at a time.
+
+    Args:
+        sentences: Any sentences; their numbers are returned.
+        words: Limit of a group; a sentence that is longer goes alone.
+    """
+    order = sorted(
+        range(len(sentences)), key=lambda index: (sentences[index].language, len(sentences[index]))
+    )
+    units: list[list[int]] = []
+    for index in order:
+        unit = units[-1] if units else []
+        fits = (len(unit) + 1) * len(sentences[index]) <= words
+        if unit and fits and sentences[unit[0]].language == sentences[index].language:
+            unit.append(index)
+        else:
+            units.append([index])
+    return units

@@ -1,0 +1,59 @@
+"""Settings of the parser. The defaults are the published ones (Schuster et al. 2019, Table 8) where it names
+one."""
+
+from typing import Literal
+
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+
+from isogloss.compute.settings import LoopSettings
+from isogloss.settings import Settings
+
+
+class ParserSettings(Settings):
+    """What the parser sees, how large it is and how it is trained."""
+
+    vectors: bool = True
+    """Whether the parser sees the encoder's vectors. Without them it sees parts of speech only."""
+    upos: Literal["gold", "none"] = "gold"
+    """Whether the parser sees universal parts of speech, as given in the input. Published: with and
+    without."""
+    layer: NonNegativeInt | Literal["mix"] = 1
+    """Which layer of the encoder is used; "mix" learns a weighted sum of all. Published: 1."""
+    upos_width: PositiveInt = 50
+    """Length of the vector of a part of speech. Published: 50."""
+    lstm_layers: PositiveInt = 3
+    """Layers of the bidirectional LSTM. Published: 3."""
+    hidden_width: PositiveInt = 200
+    """Width of the LSTM in each direction. Published: 200."""
+    arc_width: PositiveInt = 500
+    """Width of the vectors that are compared for arcs. Published: 500."""
+    relation_width: PositiveInt = 100
+    """Width of the vectors that are compared for relations. Published: 100."""
+    vector_dropout: float = Field(default=0.3, ge=0, lt=1)
+    """Share of the encoder's numbers set to zero in training. Published: 0.3."""
+    dropout: float = Field(default=0.33, ge=0, lt=1)
+    """Share of the parser's own states set to zero in training, alike for all words of a sentence. Published:
+    0.33."""
+    strip_subtypes: bool = True
+    """Whether to learn relations without subtypes (``nsubj`` for ``nsubj:pass``). LAS ignores subtypes, and
+    languages subdivide differently. The published treebanks have none."""
+    batch_size: PositiveInt = 32
+    """Sentences of a training batch on average, all of one language. Batches hold about equally many words.
+    Published: 32, of any length."""
+    encode_words: PositiveInt = 4000
+    """Words, padding included, that are encoded or parsed at a time; a longer sentence goes alone."""
+    dev_sentences: PositiveInt = 1000
+    """Most development sentences of a language on which the parser is scored during training, evenly
+    spaced."""
+    loop: LoopSettings = LoopSettings(max_steps=40_000, evaluate_every=1000, patience=10)
+    """The training loop. Published: at most 40 epochs of 1,000 batches, patience 10, Adam as it comes, no
+    clipping (we scale down gradients longer than 5, which steadies early steps and costs nothing)."""
+
+    @model_validator(mode="after")
+    def _sees_something(self) -> "ParserSettings":
+        if not self.vectors and self.upos == "none":
+            raise ValueError(
+                'vectors = false and upos = "none": the parser would see nothing. Expected at least one '
+                'of the two. Set vectors = true or upos = "gold".'
+            )
+        return self

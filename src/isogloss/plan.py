@@ -1,0 +1,373 @@
+"""Which stages a recipe needs, each with a key that is known before anything runs.
+
+    corpus ─▶ encoders/xx ─▶ lexicon/xx ─▶ mapping/xx ─▶ parsing/SYSTEM-POS ─▶ parsed/SYSTEM-POS
+
+A stage's key is made of its settings, the hashes of the files it reads and the keys of the stages it builds on. So a
+rerun can tell what is already there, and a changed setting makes anew just what depends on it.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+from isogloss import stages as work
+from isogloss.artifacts import artifact_key, build_artifact, hash_file, up_to_date
+from isogloss.compute.workers import report
+from isogloss.corpus.invented.family import FamilySettings
+from isogloss.recipe import ALIGNED, LanguageCorpus, Recipe
+from isogloss.stages import SpacePlan
+
+log = logging.getLogger(__name__)
+
+FORMATS = {"corpus": 1, "encoder": 1, "anchors": 1, "static": 1, "alignments": 1, "parser": 1, "parsed": 1}
+"""Version of each kind; raise one when its content changes for the same settings and inputs."""
+INVENTED_LICENCE = "CC0-1.0 (invented by isogloss)"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One artifact to be made."""
+
+    name: str
+    """Its folder within the run folder."""
+    kind: str
+    make: Callable[..., Mapping[str, Any] | None]
+    """Called with an empty folder and `arguments`; a function of `isogloss.stages`."""
+    settings: Mapping[str, Any]
+    """Everything that steers the content, as JSON."""
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    """Hashes of files and keys of stages, by name."""
+    after: tuple[str, ...] = ()
+    """Stages that must be there before."""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    licences: tuple[str, ...] = ()
+    seed: int | None = None
+
+    @cached_property
+    def key(self) -> str:
+        """Names kind, settings and inputs; equal key means equal content."""
+        return artifact_key(self.kind, format=FORMATS[self.kind], settings=self.settings, inputs=self.inputs)
+
+
+def run_stage(stage: Stage, folder: Path) -> None:
+    """Make a stage's artifact in a run folder, unless it is already there."""
+    target = folder / stage.name
+    if up_to_date(target, stage.key):
+        report("kept")
+        return
+    build_artifact(
+        target,
+        stage.kind,
+        lambda draft: stage.make(draft, **stage.arguments),
+        format=FORMATS[stage.kind],
+        settings=stage.settings,
+        inputs=stage.inputs,
+        seed=stage.seed,
+        licences=stage.licences,
+    )
+
+
+def plan_stages(recipe: Recipe, folder: Path) -> list[Stage]:
+    """List the stages that a recipe needs, each after those it builds on.
+
+    Args:
+        recipe: A loaded recipe.
+        folder: The run folder, absolute.
+    """
+    planner = _Planner(recipe, folder)
+    if recipe.invented is not None:
+        planner.add_corpus(recipe.invented)
+    if recipe.needs_encoders:
+        for language in recipe.languages:
+            planner.add_encoder(language)
+            planner.add_anchors(language)
+    if "static" in recipe.parsing.systems:
+        for language in recipe.languages:
+            planner.add_static(language)
+    for language in recipe.languages:
+        if language != recipe.reference:
+            if "aligned" in recipe.parsing.systems or "anchors-only" in recipe.parsing.systems:
+                planner.add_alignments(language, of="lexicon", name=f"mapping/{language}")
+            if "static" in recipe.parsing.systems:
+                planner.add_alignments(language, of="static", name=f"mapping/{language}-static")
+    for system, pos, trained_on, tested_on in planner.parsers():
+        planner.add_parser(system, pos, trained_on, tested_on)
+    return list(planner.stages.values())
+
+
+class _Planner:
+    """The stages so far, and what is needed to name the next."""
+
+    def __init__(self, recipe: Recipe, folder: Path) -> None:
+        self.recipe, self.folder = recipe, folder
+        self.stages: dict[str, Stage] = {}
+        self.corpora = _invented_corpora(recipe.invented, folder) if recipe.invented else dict(recipe.corpus)
+        self._hash_of = cache(lambda name: hash_file(Path(name)))
+
+    def content(self, name: str | Path | None) -> str:
+        """Name a file's content: by its hash, or by the stage that will write it."""
+        assert name is not None
+        if self.recipe.invented is not None:
+            return f"{self.stages['corpus'].key}:{Path(name).relative_to(self.folder)}"
+        return self._hash_of(str(name))
+
+    def add(self, stage: Stage, **arguments: Any) -> None:
+        """Add a stage; what must know the stage's key comes as `arguments`."""
+        self.stages[stage.name] = replace(stage, arguments={**stage.arguments, **arguments})
+
+    def inputs_of(self, *names: str) -> dict[str, str]:
+        """Return the keys of stages, by name."""
+        return {name: self.stages[name].key for name in names}
+
+    def resumable(self, stage: Stage) -> dict[str, Any]:
+        """Return the arguments by which a stage keeps checkpoints."""
+        return {"checkpoints": self.folder / "checkpoints" / stage.name, "key": stage.key}
+
+    def licences(self, *languages: str) -> tuple[str, ...]:
+        """Return the licences of some languages' data."""
+        return tuple(dict.fromkeys(filter(None, (self.corpora[language].licence for language in languages))))
+
+    @property
+    def after_corpus(self) -> tuple[str, ...]:
+        """What a stage that reads files must wait for."""
+        return ("corpus",) if self.recipe.invented is not None else ()
+
+    def add_corpus(self, family: FamilySettings) -> None:
+        """Plan the invented languages."""
+        self.add(
+            Stage(
+                name="corpus",
+                kind="corpus",
+                make=work.make_corpus,
+                settings=family.model_dump(mode="json"),
+                arguments={"settings": family},
+                licences=(INVENTED_LICENCE,),
+                seed=family.seed,
+            )
+        )
+
+    def add_encoder(self, language: str) -> None:
+        """Plan one language's language model."""
+        recipe, corpus = self.recipe, self.corpora[language]
+        stage = Stage(
+            name=f"encoders/{language}",
+            kind="encoder",
+            make=work.make_encoder,
+            settings=_limits(corpus, language)
+            | {"training": recipe.encoders.model_dump(mode="json"), "seed": recipe.seed},
+            inputs={"text": self.content(corpus.text)},
+            after=self.after_corpus,
+            licences=self.licences(language),
+            seed=recipe.seed,
+        )
+        self.add(
+            stage,
+            corpus=corpus,
+            language=language,
+            settings=recipe.encoders,
+            seed=recipe.seed,
+            **self.resumable(stage),
+        )
+
+    def add_anchors(self, language: str) -> None:
+        """Plan one language's anchors."""
+        corpus, encoder = self.corpora[language], f"encoders/{language}"
+        self.add(
+            Stage(
+                name=f"lexicon/{language}",
+                kind="anchors",
+                make=work.make_anchors,
+                settings=_limits(corpus, language) | {"anchors": self.recipe.lexicon.model_dump(mode="json")},
+                inputs={"text": self.content(corpus.text)} | self.inputs_of(encoder),
+                after=(encoder,),
+                licences=self.licences(language),
+            ),
+            corpus=corpus,
+            language=language,
+            encoder=self.folder / encoder,
+            settings=self.recipe.lexicon,
+        )
+
+    def add_static(self, language: str) -> None:
+        """Plan one language's word vectors without context."""
+        corpus, settings = self.corpora[language], self.recipe.static
+        self.add(
+            Stage(
+                name=f"static/{language}",
+                kind="static",
+                make=work.make_static,
+                settings=_limits(corpus, language)
+                | {"static": settings.model_dump(mode="json"), "seed": self.recipe.seed},
+                inputs={"text": self.content(corpus.text)},
+                after=self.after_corpus,
+                licences=self.licences(language),
+                seed=self.recipe.seed,
+            ),
+            corpus=corpus,
+            language=language,
+            settings=settings,
+            seed=self.recipe.seed,
+        )
+
+    def add_alignments(self, language: str, *, of: str, name: str) -> None:
+        """Plan one language's alignments with the reference, of anchors or of static vectors."""
+        mapping, reference = self.recipe.mapping, self.recipe.reference
+        train, test = mapping.dictionaries, mapping.test_dictionaries
+        if self.recipe.invented is not None:
+            base = str(self.folder / "corpus" / "dictionaries" / "{source}-{target}")
+            train, test = f"{base}.train.tsv", f"{base}.test.tsv"
+
+        def named(pattern: str) -> Path:
+            return Path(pattern.replace("{source}", language).replace("{target}", reference))
+
+        # The columns of a dictionary come in the order in which the pattern names the two languages.
+        turned = train.rfind("{target}") < train.rfind("{source}")
+        anchors = f"{of}/{language}", f"{of}/{reference}"
+        dictionaries = {"dictionary": self.content(named(train))}
+        if test:
+            dictionaries["test_dictionary"] = self.content(named(test))
+        self.add(
+            Stage(
+                name=name,
+                kind="alignments",
+                make=work.make_alignments,
+                settings={
+                    "source": language,
+                    "target": reference,
+                    "reversed_columns": turned,
+                    "method": mapping.method.model_dump(mode="json"),
+                },
+                inputs=self.inputs_of(*anchors) | dictionaries,
+                after=anchors,
+            ),
+            source=language,
+            target=reference,
+            source_anchors=self.folder / anchors[0],
+            target_anchors=self.folder / anchors[1],
+            dictionary=named(train),
+            reversed_columns=turned,
+            test_dictionary=named(test) if test else None,
+            settings=mapping.method,
+        )
+
+    def parsers(self) -> Iterator[tuple[str, str, tuple[str, ...], tuple[str, ...]]]:
+        """Yield system, POS, languages to train on and languages to test on of every parser."""
+        parsing = self.recipe.parsing
+        for system in parsing.systems:
+            for pos in ("gold",) if system == "pos-only" else parsing.pos:
+                if system != "supervised":
+                    yield system, pos, parsing.train_on, parsing.test_on
+                    continue
+                for language in parsing.test_on:
+                    if {"train", "dev"} <= set(self.corpora[language].treebank):
+                        yield system, pos, (language,), (language,)
+                    else:
+                        log.info("%s has no train and dev treebank: no supervised parser of it.", language)
+
+    def add_parser(self, system: str, pos: str, trained_on: tuple[str, ...], tested_on: tuple[str, ...]) -> None:
+        """Plan the training of one parser, and the parsing and scoring with it."""
+        recipe = self.recipe
+        label = f"{system}-{pos}" + (f"-{tested_on[0]}" if system == "supervised" else "")
+        settings = recipe.parsing.parser.model_copy(update={"vectors": system != "pos-only", "upos": pos})
+        if system == "static":
+            settings = settings.model_copy(update={"layer": 0})
+        space, needed = self._space(system, trained_on)
+        stage = Stage(
+            name=f"parsing/{label}",
+            kind="parser",
+            make=work.make_parser,
+            settings={
+                "system": system,
+                "trained_on": {language: self.corpora[language].max_trees for language in trained_on},
+                "parser": settings.model_dump(mode="json"),
+                "seed": recipe.seed,
+            },
+            inputs=self.inputs_of(*needed) | self._trees(trained_on, ("train", "dev")),
+            after=(*needed, *self.after_corpus),
+            licences=self.licences(*trained_on),
+            seed=recipe.seed,
+        )
+        self.add(
+            stage,
+            space=space,
+            train={language: self.corpora[language] for language in trained_on},
+            settings=settings,
+            seed=recipe.seed,
+            **self.resumable(stage),
+        )
+        space, needed = self._space(system, tested_on)
+        splits = recipe.parsing.test_splits
+        self.add(
+            Stage(
+                name=f"parsed/{label}",
+                kind="parsed",
+                make=work.make_parsed,
+                settings={"system": system, "pos": pos, "tested_on": list(tested_on), "splits": list(splits)},
+                inputs=self.inputs_of(stage.name, *needed) | self._trees(tested_on, splits),
+                after=(stage.name, *needed),
+                seed=recipe.seed,
+            ),
+            space=space,
+            parser=self.folder / stage.name,
+            test={language: self.corpora[language] for language in tested_on},
+            splits=splits,
+            system=system,
+            pos=pos,
+            seed=recipe.seed,
+            unseen=[language for language in tested_on if language not in trained_on],
+        )
+
+    def _space(self, system: str, languages: tuple[str, ...]) -> tuple[SpacePlan | None, tuple[str, ...]]:
+        """Return what a parser of some languages reads, and the stages that make it."""
+        if system == "pos-only":
+            return None, ()
+        reference = self.recipe.reference
+        aligned = system in ALIGNED
+        members = tuple(dict.fromkeys((reference, *languages))) if aligned else languages
+        mapped = tuple(language for language in members if aligned and language != reference)
+        vectors, ending = ("static", "-static") if system == "static" else ("lexicon", "")
+        in_context = () if system in ("static", "anchors-only") else members
+        needed = [f"{vectors}/{language}" for language in members]
+        needed += [f"encoders/{language}" for language in in_context]
+        needed += [f"mapping/{language}{ending}" for language in mapped]
+        plan = SpacePlan(
+            system=system,
+            reference=reference,
+            anchors={language: self.folder / vectors / language for language in members},
+            encoders={language: self.folder / "encoders" / language for language in in_context},
+            alignments={language: self.folder / "mapping" / f"{language}{ending}" for language in mapped},
+        )
+        return plan, tuple(needed)
+
+    def _trees(self, languages: tuple[str, ...], splits: tuple[str, ...]) -> dict[str, str]:
+        """Name the content of treebank files."""
+        return {
+            f"{language}-{split}": self.content(self.corpora[language].treebank[split])
+            for language in languages
+            for split in splits
+            if split in self.corpora[language].treebank
+        }
+
+
+def _invented_corpora(family: FamilySettings, folder: Path) -> dict[str, LanguageCorpus]:
+    """Return where the files of the invented languages will stand."""
+
+    def at(language: str, name: str) -> str:
+        return str(folder / "corpus" / language / name)
+
+    return {
+        language: LanguageCorpus(
+            text=at(language, "text.txt"),
+            treebank={split: at(language, f"{split}.conllu") for split in ("train", "dev", "test")},
+            licence=INVENTED_LICENCE,
+        )
+        for language in family.languages
+    }
+
+
+def _limits(corpus: LanguageCorpus, language: str) -> dict[str, Any]:
+    """Return the settings that say how a raw text is read."""
+    return {"language": language, "tokenised": corpus.tokenised, "max_sentences": corpus.max_sentences}

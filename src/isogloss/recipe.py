@@ -1,0 +1,309 @@
+"""A recipe: all settings of an experiment in one TOML file, strict and complete.
+
+The tables carry the names of the package's folders. Paths are relative to the recipe's own folder; ``{data}`` in a
+path stands for `data`, or for the environment variable ``ISOGLOSS_DATA`` where that is set. What goes wrong becomes
+a `RecipeError` that names file, key, value and the nearest valid key.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, PositiveInt, ValidationError
+
+from isogloss.compute.settings import ComputeSettings
+from isogloss.corpus.invented.family import FamilySettings
+from isogloss.encoders.elmo.settings import BiLMTrainingSettings
+from isogloss.encoders.settings import StaticSettings
+from isogloss.errors import RecipeError
+from isogloss.lexicon.settings import AnchorSettings
+from isogloss.mapping.settings import ProcrustesSettings
+from isogloss.parsing.settings import ParserSettings
+from isogloss.settings import Settings
+
+System = Literal["pos-only", "unaligned", "anchors-only", "static", "aligned", "supervised"]
+"""What a parser reads, and what it was trained on; see `ParsingRecipe.systems`."""
+ALIGNED = ("anchors-only", "static", "aligned")
+"""Systems whose languages share one space."""
+Pos = Literal["none", "gold"]
+
+
+class LanguageCorpus(Settings):
+    """The data of one language."""
+
+    text: str | None = None
+    """Raw text, one sentence a line; plain, gz, xz or zst."""
+    tokenised: bool = False
+    """Words in the text are already apart."""
+    max_sentences: PositiveInt | None = None
+    """Lines of the text after this many are not read."""
+    treebank: dict[str, str] = Field(default_factory=dict)
+    """CoNLL-U files by split: `train`, `dev`, and any others to test on."""
+    max_trees: PositiveInt | None = None
+    """Of `train`, trees after this many are not read; for small budgets."""
+    licence: str = ""
+    """Of text and trees, for the manifests of what is made from them."""
+
+
+class MappingRecipe(Settings):
+    """How languages are brought into the space of the reference."""
+
+    dictionaries: str = ""
+    """Pattern of the training dictionaries, for example `{data}/{target}-{source}.train.tsv`. `{source}` is the
+    language to be mapped, `{target}` the reference; the file's columns come in the order of the two in the pattern."""
+    test_dictionaries: str = ""
+    """The same for dictionaries that only judge: precision@1 and @5 are told on them. May be empty."""
+    method: ProcrustesSettings = ProcrustesSettings()
+    """The road and its settings."""
+
+
+class ParsingRecipe(Settings):
+    """Which parsers are trained and what they are tested on."""
+
+    train_on: tuple[str, ...]
+    """Languages whose treebanks the parser learns from."""
+    test_on: tuple[str, ...]
+    """Languages to parse; those not in `train_on` are unseen."""
+    test_splits: tuple[str, ...] = ("test",)
+    """Splits of the treebanks to score; a language without one of them is scored on the others."""
+    systems: tuple[System, ...] = ("pos-only", "unaligned", "anchors-only", "aligned", "supervised")
+    """`pos-only`: tags and nothing else. `unaligned`: each language's own space. `anchors-only`: aligned anchors, no
+    context. `static`: aligned word vectors from counts. `aligned`: the method. `supervised`: the target's own treebank,
+    the upper bound."""
+    pos: tuple[Pos, ...] = ("none", "gold")
+    """Whether parsers read gold universal tags. `pos-only` always does."""
+    parser: ParserSettings = ParserSettings()
+    """The network and its training."""
+
+
+class Recipe(Settings):
+    """All settings of an experiment."""
+
+    name: str
+    """For people."""
+    reference: str
+    """The language whose space the others are mapped into."""
+    seed: int = 1
+    """Every random choice follows from it."""
+    data: str = "."
+    """What `{data}` stands for in paths. The environment variable ISOGLOSS_DATA overrides it."""
+    compute: ComputeSettings = ComputeSettings()
+    """Processes and threads. They change the time, never the result."""
+    invented: FamilySettings | None = None
+    """Invented languages in place of `corpus`: nothing to download."""
+    corpus: dict[str, LanguageCorpus] = Field(default_factory=dict)
+    """Data by language code."""
+    encoders: BiLMTrainingSettings = BiLMTrainingSettings()
+    """Language models."""
+    static: StaticSettings = StaticSettings()
+    """Word vectors without context, for the baseline `static`."""
+    lexicon: AnchorSettings = AnchorSettings()
+    """Anchors."""
+    mapping: MappingRecipe = MappingRecipe()
+    """Alignment."""
+    parsing: ParsingRecipe
+    """Parsers and their scores."""
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """All languages in play: the reference, then those to train on, then those to test on."""
+        return tuple(dict.fromkeys((self.reference, *self.parsing.train_on, *self.parsing.test_on)))
+
+    @property
+    def needs_encoders(self) -> bool:
+        """Whether any system reads vectors of a language model."""
+        return any(system not in ("pos-only", "static") for system in self.parsing.systems)
+
+    @property
+    def needs_text(self) -> bool:
+        """Whether any system reads vectors at all."""
+        return any(system != "pos-only" for system in self.parsing.systems)
+
+    @property
+    def needs_alignment(self) -> bool:
+        """Whether any system reads aligned vectors."""
+        return any(system in ALIGNED for system in self.parsing.systems)
+
+
+def load_recipe(path: Path, *, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe and check it, including that the files it names are there.
+
+    Args:
+        path: A TOML file.
+        overrides: Settings in the form ``encoders.epochs=3``, checked like the file's own.
+
+    Returns:
+        The recipe, its paths absolute.
+
+    Raises:
+        RecipeError: The file is not TOML, a key is unknown, a value is wrong, a file is missing, or a language is
+            named in one table and missing in another.
+    """
+    path = Path(path)
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RecipeError(f"{path}: no such file. Expected a recipe (TOML). Check the path.") from error
+    except IsADirectoryError as error:
+        raise RecipeError(f"{path}: is a folder. Expected a recipe (TOML). Name the file in it.") from error
+    except PermissionError as error:
+        raise RecipeError(f"{path}: permission denied. Expected a recipe (TOML) that you may read.") from error
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path}: not UTF-8 (byte {error.start}). Expected TOML. Save it as UTF-8.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{path}: not TOML: {error}. Mend that line.") from error
+    for override in overrides:
+        _set(values, override)
+    try:
+        recipe = Recipe.model_validate(values)
+    except ValidationError as error:
+        raise RecipeError("\n".join(_explain(path, values, problem) for problem in error.errors())) from error
+    _check_languages(path, recipe)
+    return _with_files(path, recipe)
+
+
+def _set(values: dict[str, Any], override: str) -> None:
+    """Put one override into the recipe's values."""
+    key, sign, text = override.partition("=")
+    if not sign or not key.strip():
+        raise RecipeError(f"--set {override}: found no '='. Expected KEY=VALUE, as in --set encoders.epochs=3.")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text  # a bare word is a string; quotes are for the shell to keep
+    *tables, last = key.strip().split(".")
+    for table in tables:
+        values = values.setdefault(table, {})
+        if not isinstance(values, dict):
+            raise RecipeError(f"--set {override}: {table} is a value. Expected a table. Check the key.")
+    values[last] = value
+
+
+def _explain(path: Path, values: Mapping[str, Any], problem: Mapping[str, Any]) -> str:
+    """Say in one line what pydantic found: place, what was found, what was expected, what to do."""
+    place = [part for part in problem["loc"] if part != "function-after"]
+    shown = ".".join(map(str, place))
+    where = f"{path}, {shown}"
+    match problem["type"]:
+        case "extra_forbidden":
+            known = _known_keys(place[:-1])
+            close = difflib.get_close_matches(str(place[-1]), known, n=1, cutoff=0.0) if known else []
+            prefix = "".join(f"{part}." for part in place[:-1])
+            hint = f" Did you mean {prefix}{close[0]}?" if close else ""
+            return f"{where}: unknown key.{hint} Valid keys here: {', '.join(sorted(known))}."
+        case "missing":
+            return f"{where}: missing. Expected a value. Add it to the recipe."
+        case _:
+            message = problem["msg"].removeprefix("Input ").removeprefix("Value error, ")
+            return f"{where}: found {problem['input']!r}; the value {message}. Change it."
+
+
+def _known_keys(place: Sequence[Any]) -> list[str]:
+    """Return the valid keys of the table at a place of the recipe."""
+    model: Any = Recipe
+    for part in place:
+        if isinstance(model, type) and issubclass(model, BaseModel) and str(part) in model.model_fields:
+            model = _settings_class(model.model_fields[str(part)].annotation)
+        # Any other part is the key of a dict of tables, such as a language code, or a tag of a union.
+    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+
+
+def _settings_class(annotation: Any) -> Any:
+    """Return the settings class inside an annotation such as ``dict[str, LanguageCorpus]`` or ``X | None``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        found = _settings_class(inner)
+        if found is not None:
+            return found
+    return None
+
+
+def _check_languages(path: Path, recipe: Recipe) -> None:
+    """Check that every language named anywhere has the data it needs."""
+    if recipe.invented is not None and recipe.corpus:
+        raise RecipeError(f"{path}: found both [invented] and [corpus]. Expected one of them. Remove the other.")
+    table = "invented.languages" if recipe.invented is not None else "corpus"
+    known = recipe.invented.languages if recipe.invented is not None else tuple(recipe.corpus)
+    named = [("reference", [recipe.reference])]
+    named += [("parsing.train_on", recipe.parsing.train_on), ("parsing.test_on", recipe.parsing.test_on)]
+    for key, languages in named:
+        for language in languages:
+            if language not in known:
+                listed = ", ".join(known) or "no language"
+                raise RecipeError(
+                    f"{path}, {key}: {language!r} is not in [{table}], which has {listed}. Add it there, or "
+                    f"remove it here."
+                )
+    if not recipe.parsing.train_on:
+        raise RecipeError(f"{path}, parsing.train_on: found no language. Expected one or more. Name one.")
+    if recipe.invented is not None:
+        return
+    for language in recipe.parsing.train_on:
+        for split in ("train", "dev"):
+            if split not in recipe.corpus[language].treebank:
+                raise RecipeError(
+                    f"{path}, corpus.{language}.treebank: no {split!r}, but parsing.train_on names {language}. "
+                    f"Add the file, or remove the language from train_on."
+                )
+    for language in recipe.parsing.test_on:
+        treebank = recipe.corpus[language].treebank
+        if not set(recipe.parsing.test_splits) & set(treebank):
+            raise RecipeError(
+                f"{path}, corpus.{language}.treebank: found {sorted(treebank)}. Expected one of parsing.test_splits, "
+                f"{list(recipe.parsing.test_splits)}, since parsing.test_on names {language}. Add the file."
+            )
+    if recipe.needs_text:
+        for language in recipe.languages:
+            if recipe.corpus[language].text is None:
+                raise RecipeError(
+                    f"{path}, corpus.{language}.text: missing. Expected raw text. Add the file."
+                )
+    if recipe.needs_alignment and not recipe.mapping.dictionaries:
+        raise RecipeError(
+            f"{path}, mapping.dictionaries: missing. Expected a pattern such as '{{data}}/{{target}}-{{source}}.tsv', "
+            f"since parsing.systems asks for aligned vectors. Add it."
+        )
+
+
+def _with_files(path: Path, recipe: Recipe) -> Recipe:
+    """Make the recipe's paths absolute and check that the files are there."""
+    data = os.environ.get("ISOGLOSS_DATA") or str(path.parent / recipe.data)
+
+    def found(key: str, name: str) -> str:
+        file = Path(os.path.abspath(path.parent / name.replace("{data}", data)))
+        if not file.is_file():
+            what = "is a folder" if file.is_dir() else "no such file"
+            raise RecipeError(
+                f"{path}, {key}: {file}: {what}. Expected a file. Paths are relative to the recipe's folder; {{data}} is "
+                f"{os.path.abspath(data)} (set ISOGLOSS_DATA to change it)."
+            )
+        return str(file)
+
+    corpus = {}
+    for language, entry in recipe.corpus.items():
+        text = found(f"corpus.{language}.text", entry.text) if entry.text is not None else None
+        treebank = {
+            split: found(f"corpus.{language}.treebank.{split}", name) for split, name in entry.treebank.items()
+        }
+        corpus[language] = entry.model_copy(update={"text": text, "treebank": treebank})
+    mapping = recipe.mapping
+    patterns = {}
+    for key in ("dictionaries", "test_dictionaries"):
+        pattern = getattr(mapping, key)
+        if not pattern or recipe.invented is not None:
+            continue
+        if "{source}" not in pattern or "{target}" not in pattern:
+            raise RecipeError(
+                f"{path}, mapping.{key}: found {pattern!r}. Expected both {{source}} and {{target}} in it. Add them."
+            )
+        patterns[key] = os.path.abspath(path.parent / pattern.replace("{data}", data))
+        if recipe.needs_alignment:
+            for language in recipe.languages:
+                if language != recipe.reference:
+                    name = patterns[key].replace("{source}", language).replace("{target}", recipe.reference)
+                    found(f"mapping.{key}", name)
+    return recipe.model_copy(update={"corpus": corpus, "mapping": mapping.model_copy(update=patterns)})

@@ -1,0 +1,176 @@
+"""Run a recipe: make what is missing, keep what is there, report everything.
+
+A run folder has the shape of the package. It also holds `recipe.json` (all settings, defaults included), `log.jsonl`
+(every event of every run, one JSON object a line) and `.lock`, which keeps two runs apart.
+"""
+
+import json
+import logging
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from isogloss.artifacts import remove_drafts, up_to_date, versions, write_atomically, writing_to
+from isogloss.compute.workers import Event, Task, run_tasks
+from isogloss.errors import OutputError
+from isogloss.plan import Stage, plan_stages, run_stage
+from isogloss.recipe import Recipe, load_recipe
+from isogloss.reports.results import Score, read_scores, write_scores
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run."""
+
+    folder: Path
+    scores: list[Score]
+    precision: list[dict[str, Any]]
+    """One row per language and layer: precision@k of the test dictionary, and how the alignment was found."""
+    figures: list[Path]
+    made: list[str]
+    """Stages that this run made; the others were already there."""
+
+
+def run(
+    recipe: Recipe | Path | str,
+    folder: Path | str | None = None,
+    *,
+    overrides: tuple[str, ...] = (),
+    on_event: Callable[[Event], None] = lambda event: None,
+) -> Run:
+    """Run a recipe to its end, or as far as it was not yet run.
+
+    Args:
+        recipe: A recipe file, or a loaded recipe.
+        folder: The run folder; by default ``runs/NAME`` in the current folder.
+        overrides: Settings in the form ``encoders.epochs=3``.
+        on_event: Called with everything that the stages report.
+
+    Returns:
+        Scores, precision of the dictionaries and figures; all are in the folder too.
+
+    Raises:
+        IsoglossError: Data, recipe or folder are not what they should be. Finished stages are kept.
+        KeyboardInterrupt: Stopped on request. Finished stages and checkpoints are kept.
+    """
+    if not isinstance(recipe, Recipe):
+        recipe = load_recipe(Path(recipe), overrides=overrides)
+    folder = Path(folder if folder is not None else Path("runs") / recipe.name).absolute()
+    with writing_to(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with _only_run_in(folder):
+        remove_drafts(folder)
+        stages = plan_stages(recipe, folder)
+        missing = [stage for stage in stages if not up_to_date(folder / stage.name, stage.key)]
+        write_atomically(folder / "recipe.json", recipe.model_dump_json(indent=2) + "\n")
+        with _log_file(folder / "log.jsonl") as write:
+
+            def tell(event: Event) -> None:
+                write(event)
+                on_event(event)
+
+            tell(
+                {
+                    "event": "run",
+                    "time": datetime.now(UTC).timestamp(),
+                    "recipe": recipe.name,
+                    "seed": recipe.seed,
+                    "stages": [stage.name for stage in stages],
+                    "kept": [stage.name for stage in stages if stage not in missing],
+                    **versions(),
+                }
+            )
+            run_tasks(
+                _tasks(missing, folder),
+                workers=recipe.compute.workers,
+                threads=recipe.compute.threads,
+                on_event=tell,
+            )
+        _forget_others(folder, stages)
+        return _conclude(recipe, folder, stages, [stage.name for stage in missing])
+
+
+def _tasks(stages: list[Stage], folder: Path) -> list[Task]:
+    names = {stage.name for stage in stages}
+    return [
+        Task(
+            name=stage.name,
+            function=run_stage,
+            arguments={"stage": stage, "folder": folder},
+            after=tuple(name for name in stage.after if name in names),
+        )
+        for stage in stages
+    ]
+
+
+def _forget_others(folder: Path, stages: list[Stage]) -> None:
+    """Remove parsers and scores that the recipe no longer asks for, so that every table tells of one recipe."""
+    wanted = {stage.name for stage in stages}
+    for kind in ("parsing", "parsed", "mapping"):
+        for path in (folder / kind).glob("*"):
+            if f"{kind}/{path.name}" not in wanted and (path / "manifest.json").is_file():
+                log.info("%s: not in this recipe; removed.", path)
+                shutil.rmtree(path)
+
+
+def _conclude(recipe: Recipe, folder: Path, stages: list[Stage], made: list[str]) -> Run:
+    """Gather scores, write the tables and draw the figures."""
+    from isogloss.reports.tables import as_csv, as_markdown, score_table
+    from isogloss.figures import draw_run
+
+    scores = read_scores(folder / stage.name / "scores.json" for stage in stages if stage.kind == "parsed")
+    precision = [
+        row
+        for stage in stages
+        if stage.kind == "alignments"
+        for row in json.loads((folder / stage.name / "precision.json").read_text(encoding="utf-8"))
+    ]
+    reports = folder / "reports"
+    with writing_to(reports):
+        reports.mkdir(exist_ok=True)
+    write_scores(reports / "scores.json", scores)
+    table = score_table(scores)
+    write_atomically(reports / "scores.md", as_markdown(table))
+    write_atomically(reports / "scores.csv", as_csv(table))
+    write_atomically(reports / "precision.json", json.dumps(precision, indent=2) + "\n")
+    figures = draw_run(recipe, folder, stages)
+    return Run(folder=folder, scores=scores, precision=precision, figures=figures, made=made)
+
+
+@contextmanager
+def _log_file(path: Path) -> Iterator[Callable[[Event], None]]:
+    """Append events to a JSON-lines file."""
+    with writing_to(path), path.open("a", encoding="utf-8") as file:
+
+        def write(event: Event) -> None:
+            with writing_to(path):
+                file.write(json.dumps(event, ensure_ascii=False) + "\n")
+                file.flush()
+
+        yield write
+
+
+@contextmanager
+def _only_run_in(folder: Path) -> Iterator[None]:
+    """Hold the folder for this process; the operating system lets go if the process dies."""
+    try:
+        import fcntl
+    except ImportError:  # not on Windows
+        yield
+        return
+    path = folder / ".lock"
+    with writing_to(path), path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OutputError(
+                f"{folder}: another run is writing here. Expected to be alone. Wait for it, or choose another folder "
+                f"with -o."
+            ) from error
+        yield

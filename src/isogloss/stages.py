@@ -1,0 +1,316 @@
+"""What each stage of an experiment does: a function that fills an empty folder.
+
+These functions run in worker processes. Each loads what it needs from the folders of earlier stages and leaves the
+thinking to the library: whatever a recipe can do, a notebook can do with the same few calls.
+"""
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from isogloss.artifacts import write_atomically
+from isogloss.compute.workers import report
+from isogloss.recipe import LanguageCorpus
+
+SECONDS_BETWEEN_REPORTS = 0.5
+
+
+
+def make_corpus(draft: Path, *, settings: Any) -> None:
+    """Write the family of invented languages."""
+    from isogloss.corpus.invented import write_family
+
+    write_family(draft, settings)
+
+
+def make_encoder(
+    draft: Path, *, corpus: LanguageCorpus, language: str, settings: Any, seed: int, checkpoints: Path, key: str
+) -> Mapping[str, Any]:
+    """Train one language's language model."""
+    from isogloss.compute.checkpoints import Checkpoints
+    from isogloss.encoders.elmo.training import train_bilm
+
+    kept = Checkpoints(checkpoints, fingerprint=key)
+    pace = _Pace()
+    assert corpus.text is not None
+    encoder = train_bilm(
+        Path(corpus.text),
+        language=language,
+        settings=settings,
+        seed=seed,
+        tokenised=corpus.tokenised,
+        max_sentences=corpus.max_sentences,
+        checkpoints=kept,
+        on_step=lambda step, steps: pace(step, steps, unit="words", per_step=settings.rows * settings.unroll),
+    )
+    encoder.save(draft)
+    kept.remove()
+    return {"card": encoder.card}
+
+
+def make_anchors(draft: Path, *, corpus: LanguageCorpus, language: str, encoder: Path, settings: Any) -> Mapping[str, Any]:
+    """Gather one language's anchors from its raw text, all layers."""
+    from isogloss.encoders.elmo.embedder import ELMoEncoder
+    from isogloss.lexicon.anchor_files import save_anchors
+    from isogloss.lexicon.extraction import extract_anchors
+
+    pace = _Pace()
+    anchors = extract_anchors(
+        ELMoEncoder.load(encoder),
+        _text_sentences(corpus, language),
+        language=language,
+        settings=settings,
+        progress=lambda sentences, words: pace.count(sentences, words),
+    )
+    save_anchors(draft, anchors)
+    return {"word_types": len(anchors[0])}
+
+
+def make_static(draft: Path, *, corpus: LanguageCorpus, language: str, settings: Any, seed: int) -> Mapping[str, Any]:
+    """Make one language's word vectors without context from its raw text."""
+    from isogloss.encoders.static import static_vectors
+    from isogloss.lexicon.anchor_files import save_anchors
+    from isogloss.lexicon.anchors import Anchors
+
+    words, counts, vectors = static_vectors(
+        lambda: (sentence.forms for sentence in _text_sentences(corpus, language)), settings=settings, seed=seed
+    )
+    anchors = Anchors.of_vectors(words, vectors, language=language, counts=counts)
+    save_anchors(draft, (anchors,))
+    return {"word_types": len(anchors)}
+
+
+def make_alignments(
+    draft: Path,
+    *,
+    source: str,
+    target: str,
+    source_anchors: Path,
+    target_anchors: Path,
+    dictionary: Path,
+    reversed_columns: bool,
+    test_dictionary: Path | None,
+    settings: Any,
+) -> Mapping[str, Any]:
+    """Align one language with the reference in every layer, and judge the alignments."""
+    from isogloss.lexicon.anchor_files import load_all_anchors
+    from isogloss.mapping.alignment import save_alignment
+    from isogloss.mapping.fit import fit_alignment
+    from isogloss.mapping.retrieval import translation_precision
+
+    words = read_dictionary_of(dictionary, source, target, reversed_columns)
+    judge = read_dictionary_of(test_dictionary, source, target, reversed_columns) if test_dictionary else None
+    precision = []
+    for ours, theirs in zip(load_all_anchors(source_anchors), load_all_anchors(target_anchors), strict=True):
+        alignment = fit_alignment(ours, theirs, dictionary=words, settings=settings)
+        folder = draft / f"layer-{ours.layer}"
+        folder.mkdir()
+        save_alignment(folder, alignment)
+        row = {"source": source, "target": target, "layer": ours.layer, **alignment.details}
+        if judge is not None:
+            found = translation_precision(alignment, ours, theirs, judge, at=(1, 5, 10))
+            row |= {f"precision@{k}": found.precision(k) for k in (1, 5, 10)}
+            row |= {"metric": "csls", "tested_words": found.tested_words, "coverage": found.coverage}
+        precision.append(row)
+    write_atomically(draft / "precision.json", json.dumps(precision, indent=2) + "\n")
+    return {"precision": precision}
+
+
+def make_parser(
+    draft: Path,
+    *,
+    space: "SpacePlan | None",
+    train: Mapping[str, LanguageCorpus],
+    settings: Any,
+    seed: int,
+    checkpoints: Path,
+    key: str,
+) -> None:
+    """Train one parser."""
+    from isogloss.compute.checkpoints import Checkpoints
+    from isogloss.parsing.training import train_parser
+
+    kept = Checkpoints(checkpoints, fingerprint=key)
+    pace = _Pace()
+    parser = train_parser(
+        load_space(space) if space is not None else None,
+        [_treebank(corpus, language, "train") for language, corpus in train.items()],
+        dev=[_treebank(corpus, language, "dev") for language, corpus in train.items()],
+        settings=settings,
+        seed=seed,
+        checkpoints=kept,
+        on_step=lambda step: pace(step, settings.loop.max_steps, unit="sentences", per_step=settings.batch_size),
+    )
+    parser.save(draft)
+    kept.remove()
+
+
+def make_parsed(
+    draft: Path,
+    *,
+    space: "SpacePlan | None",
+    parser: Path,
+    test: Mapping[str, LanguageCorpus],
+    splits: Sequence[str],
+    system: str,
+    pos: str,
+    seed: int,
+    unseen: Sequence[str],
+) -> None:
+    """Parse the test sets of some languages with one parser, and score the trees."""
+    from isogloss.compute.randomness import numpy_generator
+    from isogloss.corpus.conllu import write_conllu
+    from isogloss.parsing.attachment import sentence_scores
+    from isogloss.parsing.parser import Parser
+    from isogloss.reports.bootstrap import score_with_interval
+    from isogloss.reports.results import write_scores
+
+    trained = Parser.load(parser)
+    encoder = load_space(space) if space is not None else None
+    scores = []
+    for language, corpus in test.items():
+        for split in splits:
+            if split not in corpus.treebank:
+                continue
+            gold = _treebank(corpus, language, split)
+            parsed = trained.parse(gold.sentences, encoder)
+            write_conllu(parsed, draft / f"{language}-{split}.conllu")
+            scores.append(
+                score_with_interval(
+                    sentence_scores(gold.sentences, parsed),
+                    numpy_generator(seed, "bootstrap", system, pos, language, split),
+                    system=system,
+                    language=language,
+                    split=split,
+                    pos=pos,
+                    seed=seed,
+                    unseen=language in unseen,
+                )
+            )
+    write_scores(draft / "scores.json", scores)
+
+
+@dataclass(frozen=True)
+class SpacePlan:
+    """Which folders make up the vectors that a parser reads."""
+
+    system: str
+    reference: str
+    anchors: Mapping[str, Path]
+    encoders: Mapping[str, Path]
+    """Empty where every word stands for itself, without context: then its anchor is its vector."""
+    alignments: Mapping[str, Path]
+
+
+def load_space(plan: SpacePlan) -> Any:
+    """Load the encoders of a system as one `SharedSpace`.
+
+    Every system divides its vectors by their language's mean norm, so that `unaligned` and `supervised` differ from
+    `aligned` in the rotation alone.
+    """
+    from isogloss.encoders.elmo.embedder import ELMoEncoder
+    from isogloss.lexicon.anchor_encoder import AnchorEncoder
+    from isogloss.lexicon.anchor_files import load_all_anchors
+    from isogloss.mapping.alignment import Alignment, load_alignment
+    from isogloss.mapping.normalisation import mean_norm_scale
+    from isogloss.mapping.shared_space import SharedSpace
+
+    encoders: dict[str, Any] = {}
+    alignments = []
+    for language, folder in plan.anchors.items():
+        anchors = load_all_anchors(folder)
+        if language in plan.encoders:
+            encoders[language] = ELMoEncoder.load(plan.encoders[language])
+        else:
+            encoders[language] = AnchorEncoder(anchors)
+        if language in plan.alignments:
+            alignments += [load_alignment(plan.alignments[language] / f"layer-{layer.layer}") for layer in anchors]
+        elif plan.system in ("unaligned", "supervised"):
+            alignments += [
+                Alignment.identity(language, layer=layer.layer, width=layer.width, scale=mean_norm_scale(layer))
+                for layer in anchors
+            ]
+    if plan.system in ("unaligned", "supervised"):
+        by_key = {(alignment.source, alignment.layer): alignment for alignment in alignments}
+        return SharedSpace(reference=next(iter(encoders)), encoders=encoders, alignments=by_key)
+    return SharedSpace.of(plan.reference, encoders=encoders, alignments=alignments)
+
+
+# Loading and reporting, shared by the stages.
+
+
+def _text_sentences(corpus: LanguageCorpus, language: str) -> Iterator[Any]:
+    """Read all sentences of a language's raw text, those held out from its language model included."""
+    from isogloss.corpus.sentence import Sentence
+    from isogloss.encoders.elmo.streams import TextFile
+
+    assert corpus.text is not None
+    text = TextFile(Path(corpus.text), language, corpus.tokenised, max_sentences=corpus.max_sentences)
+    for line in chain(text.lines(held_out=False), text.lines(held_out=True)):
+        if words := text.words(line):
+            yield Sentence.of_forms(words, language=language)
+
+
+def _treebank(corpus: LanguageCorpus, language: str, split: str) -> Any:
+    """Read one split of a language's treebank; of the training split only as much as the recipe allows."""
+    from isogloss.corpus.conllu import iterate_conllu
+    from isogloss.corpus.treebank import Treebank
+
+    sentences = iterate_conllu(Path(corpus.treebank[split]), language=language, require_trees=True)
+    limit = corpus.max_trees if split == "train" else None
+    return Treebank(tuple(islice(sentences, limit)), language=language, split=split, licence=corpus.licence)
+
+
+def read_dictionary_of(path: Path, source: str, target: str, reversed_columns: bool) -> Any:
+    """Read a dictionary from `source` to `target`, whichever column comes first in its file."""
+    from isogloss.lexicon.dictionary import read_dictionary
+
+    if reversed_columns:
+        return read_dictionary(path, source=target, target=source).reversed()
+    return read_dictionary(path, source=source, target=target)
+
+
+class _Pace:
+    """Reports progress a few times a second: done, planned, rate and time left."""
+
+    def __init__(self) -> None:
+        self._begun = time.monotonic()
+        self._first: int | None = None
+        self._reported = 0.0
+
+    def __call__(self, step: Any, steps: int, *, unit: str, per_step: int) -> None:
+        """Report a step of a training loop."""
+        if self._first is None:
+            self._first = step.number - 1  # a resumed run does not begin at 0
+        scored = {} if step.score is None else {"score": round(step.score, 5)}
+        if not scored and step.number != steps and not self._due():
+            return
+        elapsed = time.monotonic() - self._begun
+        done = step.number - self._first
+        report(
+            "progress",
+            done=step.number,
+            total=steps,
+            rate=round(done * per_step / elapsed),
+            unit=unit,
+            seconds_left=round((steps - step.number) * elapsed / done, 1),
+            loss=round(step.loss, 5),
+            **scored,
+        )
+
+    def count(self, sentences: int, words: int) -> None:
+        """Report a pass over a text of unknown length."""
+        if self._due():
+            elapsed = time.monotonic() - self._begun
+            report("progress", done=sentences, total=None, rate=round(words / elapsed), unit="words")
+
+    def _due(self) -> bool:
+        now = time.monotonic()
+        if now - self._reported < SECONDS_BETWEEN_REPORTS:
+            return False
+        self._reported = now
+        return True

@@ -1,0 +1,76 @@
+"""Normalisation: the steps, their order, and the centre that is remembered."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from isogloss.errors import AlignmentError
+from isogloss.lexicon.anchors import Anchors
+from isogloss.mapping.normalisation import mean_norm_scale, normalise
+
+
+def anchors_of(vectors: list[list[float]]) -> Anchors:
+    return Anchors.of_vectors([str(row) for row in range(len(vectors))], torch.tensor(vectors), language="es")
+
+
+WORKED = anchors_of([[3.0, 4.0], [0.0, 2.0]])
+
+
+@pytest.mark.parametrize(
+    ("name", "vectors", "centre"),
+    [
+        ("none", [[3, 4], [0, 2]], None),
+        ("unit", [[0.6, 0.8], [0, 1]], None),
+        ("centre", [[1.5, 1], [-1.5, -1]], [1.5, 3]),
+        # (0.6, 0.8) and (0, 1) have the mean (0.3, 0.9); lengths were 3.5 on average; |(0.3, −0.1)| = √0.1.
+        (
+            "unit_centre_unit",
+            [[0.3 / 0.1**0.5, -0.1 / 0.1**0.5], [-0.3 / 0.1**0.5, 0.1 / 0.1**0.5]],
+            [1.05, 3.15],
+        ),
+    ],
+)
+def test_a_worked_example(name, vectors, centre):
+    normalised = normalise(WORKED, name)
+    assert normalised.vectors.tolist() == [pytest.approx(vector, abs=1e-6) for vector in vectors]
+    assert (None if normalised.centre is None else normalised.centre.tolist()) == (
+        centre if centre is None else pytest.approx(centre, abs=1e-6)
+    )
+
+
+rows = st.lists(st.lists(st.floats(-10, 10, width=32), min_size=3, max_size=3), min_size=1, max_size=6)
+
+
+@given(rows)
+@settings(deadline=None, max_examples=50)
+def test_unit_gives_length_one_and_leaves_zeros(vectors):
+    lengths = torch.linalg.vector_norm(normalise(anchors_of(vectors), "unit").vectors, dim=1)
+    assert all(abs(length - 1) < 1e-9 or length == 0 for length in lengths.tolist())
+
+
+@given(rows)
+@settings(deadline=None, max_examples=50)
+def test_centre_gives_mean_zero_and_can_be_taken_back(vectors):
+    normalised = normalise(anchors_of(vectors), "centre")
+    assert torch.allclose(normalised.vectors.mean(dim=0), torch.zeros(3).double(), atol=1e-9)
+    assert torch.allclose(normalised.vectors + normalised.centre, torch.tensor(vectors).double(), atol=1e-9)
+
+
+@given(rows, st.floats(0.125, 8, width=32))
+@settings(deadline=None, max_examples=50)
+def test_the_centre_grows_with_the_vectors(vectors, factor):
+    one = normalise(anchors_of(vectors), "unit_centre_unit").centre
+    other = normalise(
+        anchors_of([[factor * value for value in vector] for vector in vectors]), "unit_centre_unit"
+    )
+    assert torch.allclose(factor * one, other.centre, rtol=1e-4, atol=1e-5)  # float32 rounds factor · value
+
+
+def test_mean_norm_scale_brings_tokens_to_length_one():
+    assert mean_norm_scale(WORKED) == pytest.approx(1 / 3.5)
+
+
+def test_a_mean_norm_of_zero_is_refused():
+    with pytest.raises(AlignmentError, match=r"Anchors of es, layer 0: the mean norm is 0.0"):
+        mean_norm_scale(anchors_of([[0.0, 0.0]]))

@@ -1,0 +1,139 @@
+"""Procrustes: the rotation is found, completed where pairs are few, and refined."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from isogloss.errors import AlignmentError
+from isogloss.mapping.procrustes import completed_procrustes, procrustes, refine
+
+
+def normal(seed: int, *shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def rotation(seed: int, width: int) -> torch.Tensor:
+    return torch.linalg.qr(normal(seed, width, width)).Q
+
+
+def is_orthogonal(matrix: torch.Tensor) -> bool:
+    return torch.allclose(matrix @ matrix.mT, torch.eye(len(matrix), dtype=matrix.dtype), atol=1e-10)
+
+
+def test_a_quarter_turn_worked_by_hand():
+    source = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    target = torch.tensor([[0.0, 1.0], [-1.0, 0.0]])
+    assert procrustes(source, target).tolist() == [pytest.approx([0, 1]), pytest.approx([-1, 0])]
+
+
+@given(st.integers(0, 10_000), st.integers(1, 12), st.integers(0, 20))
+@settings(deadline=None, max_examples=50)
+def test_a_planted_rotation_is_recovered(seed, width, more):
+    source, planted = normal(seed, width + more, width), rotation(seed + 1, width)
+    # A square random matrix can be close to singular; then XᵀX loses twice the digits.
+    if torch.linalg.cond(source) < 1e4:
+        assert torch.allclose(procrustes(source, source @ planted), planted, atol=1e-6)
+
+
+@given(st.integers(0, 10_000))
+@settings(deadline=None, max_examples=12)
+def test_it_agrees_with_trying_all_angles(seed):
+    source, target = normal(seed, 4, 2), normal(seed + 1, 4, 2)
+    candidates = []
+    for step in range(3600):
+        cos, sin = math.cos(step * math.pi / 1800), math.sin(step * math.pi / 1800)
+        candidates += [[[cos, sin], [-sin, cos]], [[cos, sin], [sin, -cos]]]  # a rotation, a reflection
+    tried = torch.tensor(candidates, dtype=torch.float64)
+    losses = (source @ tried - target).square().sum(dim=(1, 2))
+    loss = (source @ procrustes(source, target) - target).square().sum()
+    assert loss <= losses.min() + 1e-12
+    assert losses.min() - loss < 1e-4 * (
+        1 + source.norm() * target.norm()
+    )  # the grid is a tenth of a degree wide
+
+
+@given(st.integers(0, 10_000), st.integers(1, 8), st.integers(1, 16))
+@settings(deadline=None, max_examples=50)
+def test_the_result_is_orthogonal_whatever_the_pairs(seed, width, pairs):
+    matrix, rank = completed_procrustes(normal(seed, pairs, width), normal(seed + 1, pairs, width))
+    assert is_orthogonal(matrix)
+    assert rank == min(pairs, width)
+
+
+def test_fewer_pairs_than_dimensions_are_refused():
+    with pytest.raises(AlignmentError, match=r"has 3 pairs; width 5 needs at least 5"):
+        procrustes(normal(1, 3, 5), normal(2, 3, 5))
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_numbers_that_are_not_finite_are_refused(side):
+    rows = {"source": normal(1, 5, 3), "target": normal(2, 5, 3)}
+    rows[side][4, 1] = float("nan")
+    with pytest.raises(AlignmentError, match=rf"pair 4: the {side} vector is not finite"):
+        procrustes(**rows)
+
+
+def test_few_pairs_fit_exactly_and_leave_the_rest_alone():
+    # One pair says that the first axis becomes the second. Turning it there and the second back to the first
+    # changes least; the third stays.
+    matrix, rank = completed_procrustes(torch.tensor([[1.0, 0, 0]]), torch.tensor([[0, 1.0, 0]]))
+    assert rank == 1
+    assert torch.allclose(matrix[0], torch.tensor([0.0, 1, 0]).double())
+    assert torch.allclose(matrix[2].abs(), torch.tensor([0.0, 0, 1]).double())
+
+
+@given(st.integers(0, 10_000), st.integers(2, 8))
+@settings(deadline=None, max_examples=30)
+def test_of_all_solutions_the_completed_one_is_nearest_to_the_identity(seed, width):
+    pairs = 1 + seed % (width - 1)
+    source, target = normal(seed, pairs, width), normal(seed + 1, pairs, width)
+    matrix, _ = completed_procrustes(source, target)
+    loss = (source @ matrix - target).square().sum()
+    # Another solution: turn freely in what the target's pairs leave open.
+    open_axes = torch.linalg.qr(target.mT, mode="complete").Q[:, pairs:]  # width free
+    turn = rotation(seed + 2, width - pairs)
+    projector = torch.eye(width, dtype=torch.float64) - open_axes @ open_axes.mT
+    other = matrix @ (projector + open_axes @ turn @ open_axes.mT)
+    assert is_orthogonal(other)
+    assert torch.allclose((source @ other - target).square().sum(), loss, atol=1e-8)
+    unit = torch.eye(width, dtype=torch.float64)
+    assert (matrix - unit).norm() <= (other - unit).norm() + 1e-9
+
+
+def test_repeated_pairs_count_once_for_the_rank():
+    source, target = normal(1, 2, 4), normal(2, 2, 4)
+    _, rank = completed_procrustes(source.repeat(5, 1), target.repeat(5, 1))
+    assert rank == 2
+
+
+def test_no_determined_direction_gives_the_identity():
+    matrix, rank = completed_procrustes(torch.zeros(3, 4), torch.zeros(3, 4))
+    assert rank == 0
+    assert torch.allclose(matrix, torch.eye(4, dtype=torch.float64))
+
+
+def test_refinement_mends_a_rotation_found_from_few_pairs():
+    width, types = 12, 150
+    source, planted = normal(1, types, width), rotation(2, width)
+    target = source @ planted + 0.05 * normal(3, types, width)
+    pairs = [(row, row) for row in range(10)]
+    first, _ = completed_procrustes(source[:10], target[:10])
+    refinement = refine(source, target, matrix=first, pairs=pairs, rounds=4, neighbourhood=5)
+    assert (first - planted).norm() > 0.5
+    assert (refinement.matrix - planted).norm() < 0.1
+    assert refinement.pairs_by_round[0] == 10
+    assert refinement.pairs_by_round[-1] == types
+    assert refinement.closeness_by_round[refinement.kept_round] == max(refinement.closeness_by_round)
+
+
+def test_refinement_keeps_the_dictionary_and_the_first_round_if_it_is_best():
+    source = normal(1, 40, 4)
+    refinement = refine(
+        source, source, matrix=torch.eye(4, dtype=torch.float64), pairs=[(0, 1), (1, 0)], rounds=2, types=3
+    )
+    assert refinement.kept_round == 0
+    assert torch.equal(refinement.matrix, torch.eye(4, dtype=torch.float64))
+    assert refinement.pairs_by_round == (2, 5, 5)

@@ -1,0 +1,220 @@
+"""Neighbours and precision, against a slow second implementation."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from isogloss.errors import AlignmentError
+from isogloss.lexicon.anchors import Anchors
+from isogloss.lexicon.dictionary import BilingualDictionary
+from isogloss.mapping.alignment import Alignment
+from isogloss.mapping.retrieval import TranslationScores, nearest, translation_precision
+
+
+def normal(seed: int, *shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def cosine(one: list[float], two: list[float]) -> float:
+    product = sum(a * b for a, b in zip(one, two, strict=True))
+    return product / math.sqrt(sum(a * a for a in one)) / math.sqrt(sum(b * b for b in two))
+
+
+def mean_of_largest(values: list[float], count: int) -> float:
+    largest = sorted(values, reverse=True)[:count]
+    return sum(largest) / len(largest)
+
+
+def slow_csls(queries, targets, background, neighbourhood: int) -> list[list[float]]:
+    """CSLS as its equation stands, one number at a time."""
+    crowding = [mean_of_largest([cosine(x, y) for x in background], neighbourhood) for y in targets]
+    own = [mean_of_largest([cosine(x, y) for y in targets], neighbourhood) for x in queries]
+    return [
+        [2 * cosine(x, y) - own[row] - crowding[column] for column, y in enumerate(targets)]
+        for row, x in enumerate(queries)
+    ]
+
+
+def test_csls_worked_by_hand():
+    # The hub (1, 0) is the cosine neighbour of both queries, at 0.8 and 1; its other neighbours stay behind.
+    queries = torch.tensor([[0.8, 0.6], [1.0, 0.0]], dtype=torch.float64)
+    targets = torch.tensor([[1.0, 0.0], [0.6, 0.8]], dtype=torch.float64)
+    indices, scores = nearest(queries, targets, k=2, neighbourhood=2)
+    # cos: 0.8, 0.96 / 1, 0.6. r_T: 0.88, 0.8. r_S: 0.9, 0.78.
+    assert indices.tolist() == [[1, 0], [0, 1]]
+    assert scores.tolist() == [pytest.approx([1.92 - 1.66, 1.6 - 1.78]), pytest.approx([2 - 1.7, 1.2 - 1.58])]
+
+
+@given(st.integers(0, 10_000), st.integers(1, 7), st.integers(1, 9), st.integers(1, 4), st.integers(1, 5))
+@settings(deadline=None, max_examples=40)
+def test_csls_agrees_with_its_equation(seed, rows, columns, neighbourhood, chunk):
+    queries, targets, background = normal(seed, rows, 3), normal(seed + 1, columns, 3), normal(seed + 2, 6, 3)
+    indices, scores = nearest(
+        queries, targets, k=3, background=background, neighbourhood=neighbourhood, chunk=chunk
+    )
+    expected = slow_csls(queries.tolist(), targets.tolist(), background.tolist(), neighbourhood)
+    for row in range(rows):
+        best = sorted(range(columns), key=lambda column: -expected[row][column])[:3]
+        assert indices[row].tolist() == best
+        assert scores[row].tolist() == pytest.approx([expected[row][column] for column in best])
+
+
+def test_without_background_the_queries_are_their_own():
+    queries, targets = normal(1, 6, 3), normal(2, 7, 3)
+    assert torch.equal(
+        nearest(queries, targets, k=2)[1], nearest(queries, targets, k=2, background=queries)[1]
+    )
+
+
+@given(st.integers(0, 10_000), st.floats(0.1, 10))
+@settings(deadline=None, max_examples=25)
+def test_neither_length_nor_rotation_nor_chunks_change_neighbours(seed, length):
+    queries, targets = normal(seed, 5, 4), normal(seed + 1, 8, 4)
+    turn = torch.linalg.qr(normal(seed + 2, 4, 4)).Q
+    one = nearest(queries, targets, k=3)[1]
+    assert torch.allclose(one, nearest(length * queries @ turn, targets @ turn, k=3, chunk=2)[1], atol=1e-9)
+
+
+def test_cosine_neighbours_are_plain():
+    queries, targets = torch.tensor([[1.0, 0.1]]), torch.tensor([[0.0, 5.0], [3.0, 0.0], [1.0, 1.0]])
+    assert nearest(queries, targets, k=3, metric="cosine")[0].tolist() == [[1, 2, 0]]
+
+
+def test_there_are_no_more_neighbours_than_targets_and_none_for_no_query():
+    assert nearest(normal(1, 3, 2), normal(2, 2, 2), k=5)[0].shape == (3, 2)
+    assert nearest(normal(1, 0, 2), normal(2, 2, 2), k=1, background=normal(3, 4, 2))[0].shape == (0, 1)
+
+
+def test_zero_vectors_are_far_from_everything():
+    _, scores = nearest(torch.zeros(1, 2), torch.ones(2, 2), k=1, metric="cosine")
+    assert scores.tolist() == [[0.0]]
+
+
+SOURCE = Anchors.of_vectors(
+    ["dog", "cat", "house", "of"], torch.tensor([[1.0, 0], [0, 1], [-1, 0], [0, -1]]), language="en"
+)
+TARGET = Anchors.of_vectors(
+    ["gato", "perro", "casa", "de"], torch.tensor([[0.1, 1.0], [0.6, 0.8], [-1, 0], [0, -1]]), language="es"
+)
+
+
+def test_precision_worked_by_hand():
+    dictionary = BilingualDictionary(
+        "en",
+        "es",
+        (
+            ("dog", "can"),
+            ("dog", "perro"),
+            ("cat", "perro"),
+            ("house", "casa"),
+            ("of", "von"),
+            ("tree", "casa"),
+        ),
+    )
+    scores = translation_precision(SOURCE.vectors, SOURCE, TARGET, dictionary, at=(1, 2), metric="cosine")
+    # "tree" has no anchor, "of" no translation with one; "cat" finds gato first, perro second.
+    assert (scores.dictionary_words, scores.found_words, scores.tested_words) == (5, 4, 3)
+    assert scores.hits == {1: 2, 2: 3}
+    assert scores.precision(1) == pytest.approx(2 / 3)
+    assert scores.coverage == pytest.approx(3 / 5)
+    assert scores.scope == "en→es, layer 0, cosine"
+
+
+def test_precision_counts_any_translation_as_right():
+    pairs = (("cat", "perro"), ("cat", "gato"))
+    scores = translation_precision(
+        SOURCE.vectors, SOURCE, TARGET, BilingualDictionary("en", "es", pairs), at=(1,), metric="cosine"
+    )
+    assert scores.hits == {1: 1}
+
+
+def planted(seed: int, *, offset: float) -> tuple[Anchors, Anchors, Alignment, BilingualDictionary]:
+    """Two languages of which the second is the first, turned, moved and doubled."""
+    source, turn = normal(seed, 30, 6).float(), torch.linalg.qr(normal(seed + 1, 6, 6)).Q
+    centre = torch.full((6,), offset, dtype=torch.float64)
+    alignment = Alignment("en", "es", 0, turn, scale=2.0, target_centre=centre)
+    words = [str(number) for number in range(30)]
+    return (
+        Anchors.of_vectors(words, source, language="en"),
+        Anchors.of_vectors(words, alignment.apply(source), language="es"),
+        alignment,
+        BilingualDictionary("en", "es", tuple((word, word) for word in words[:20])),
+    )
+
+
+@pytest.mark.parametrize("offset", [0.0, 100.0])
+def test_a_right_alignment_scores_one_even_far_from_the_origin(offset):
+    source, target, alignment, dictionary = planted(1, offset=offset)
+    scores = translation_precision(alignment, source, target, dictionary)
+    assert [scores.precision(k) for k in (1, 5, 10)] == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("metric", ["csls", "cosine"])
+def test_more_neighbours_never_find_fewer(metric):
+    source, target, _, dictionary = planted(1, offset=0.0)
+    scores = translation_precision(
+        source.vectors, source, target, dictionary, at=(1, 2, 5, 30), metric=metric
+    )
+    assert sorted(scores.hits.values()) == list(scores.hits.values())
+    assert scores.precision(30) == 1.0
+
+
+def test_a_dictionary_without_known_pairs_is_refused():
+    dictionary = BilingualDictionary("en", "es", (("dog", "can"), ("tree", "casa")))
+    with pytest.raises(
+        AlignmentError, match=r"en→es, layer 0: of 2 dictionary pairs 1 source words have anchors"
+    ):
+        translation_precision(SOURCE.vectors, SOURCE, TARGET, dictionary)
+
+
+counts = st.integers(0, 1000)
+scores = st.builds(
+    lambda scope, words, tested, hits: (scope, words + tested, tested, hits),
+    st.sampled_from(["en→es", "en→pt"]),
+    counts,
+    counts,
+    counts,
+)
+
+
+def scores_of(values: tuple[str, int, int, int]) -> TranslationScores:
+    scope, dictionary_words, tested, hits = values
+    return TranslationScores(scope, dictionary_words, tested, tested, {1: min(hits, tested)})
+
+
+@given(scores, scores, scores)
+def test_scores_add_up_in_any_order(first, second, third):
+    a, b, c = scores_of(first), scores_of(second), scores_of(third)
+    assert (a + b) + c == a + (b + c) == c + b + a
+    assert (a + b).tested_words == a.tested_words + b.tested_words
+
+
+def test_scopes_of_a_sum_are_named_once():
+    a, b = scores_of(("en→es", 5, 3, 2)), scores_of(("en→pt", 5, 3, 2))
+    assert (b + a + b).scope == "en→es; en→pt"
+
+
+def test_the_bootstrap_agrees_with_drawing_words():
+    score = TranslationScores("en→es", 400, 400, 400, {1: 120})
+    low, high = score.interval(1, np.random.default_rng(1))
+    words = np.repeat([1.0, 0.0], [120, 280])
+    generator = np.random.default_rng(2)
+    means = [generator.choice(words, size=400).mean() for _ in range(2000)]
+    # Both are quantiles of random draws; they agree within a standard error or so of the quantile.
+    assert (low, high) == pytest.approx(tuple(np.quantile(means, [0.025, 0.975])), abs=0.01)
+    assert low < 0.3 < high
+
+
+def test_the_same_seed_gives_the_same_interval():
+    score = TranslationScores("en→es", 400, 400, 400, {1: 120})
+    assert score.interval(1, np.random.default_rng(1)) == score.interval(1, np.random.default_rng(1))
+
+
+def test_no_tested_word_gives_no_number():
+    empty = TranslationScores("en→es", 0, 0, 0, {1: 0})
+    assert math.isnan(empty.precision(1)) and math.isnan(empty.coverage)
+    assert all(math.isnan(bound) for bound in empty.interval(1, np.random.default_rng(1)))

@@ -1,0 +1,46 @@
+"""What the parser sees: cut out of one long row of words without mixing sentences up."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from isogloss.corpus.sentence import Sentence
+from isogloss.parsing.features import TAG_IDS, UNIVERSAL_TAGS, UNKNOWN_TAG, extract_features, work_units
+
+
+@pytest.mark.parametrize(("layer", "chosen"), [(0, slice(0, 1)), (1, slice(1, 2)), ("mix", slice(None))])
+def test_a_batch_holds_what_the_encoder_says(by_heart, toy_treebank, tiny_settings, layer, chosen):
+    sentences, encoder = toy_treebank(30, seed=0).sentences, by_heart()
+    features = extract_features(sentences, encoder, settings=tiny_settings(layer=layer, encode_words=50))
+    indices = [7, 0, 29, 13]
+    batch = features.batch(indices)
+    expected = encoder.encode([sentences[index] for index in indices]).vectors[:, :, chosen]
+    assert torch.equal(batch.vectors, expected)
+    assert batch.lengths.tolist() == [len(sentences[index]) for index in indices]
+    assert batch.upos[1, 0] == TAG_IDS[sentences[0].words[0].upos]
+
+
+def test_there_are_17_universal_tags():
+    assert len(set(UNIVERSAL_TAGS)) == 17
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [(".", "PUNCT"), ("CONJ", "CCONJ"), ("PRT", "PART"), ("_", None), ("NN", None)]
+)
+def test_older_tags_are_understood_and_others_unknown(old, new):
+    assert TAG_IDS.get(old, UNKNOWN_TAG) == (UNKNOWN_TAG if new is None else TAG_IDS[new])
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, 40)), max_size=30),
+    st.integers(1, 100),
+)
+@settings(max_examples=50, deadline=None)
+def test_work_units_hold_every_sentence_once_and_one_language(shapes, words):
+    sentences = [Sentence.of_forms(["x"] * length, language=language) for language, length in shapes]
+    units = work_units(sentences, words=words)
+    assert sorted(index for unit in units for index in unit) == list(range(len(sentences)))
+    for unit in units:
+        assert len({sentences[index].language for index in unit}) == 1
+        assert len(unit) == 1 or len(unit) * max(len(sentences[index]) for index in unit) <= words
