@@ -4,7 +4,7 @@ A folder uses only what stands above it:
 
     errors ◀ shapes ◀ settings ◀ artifacts                                                    the ground
        ◀ compute ◀ corpus ◀ encoders ◀ lexicon ◀ mapping ◀ parsing ◀ reports ◀ visuals ◀ web   the pipeline
-          ◀ recipe ◀ stages ◀ plan ◀ run ◀ cli ◀ __main__                                      the surface
+          ◀ recipe ◀ stages ◀ plan ◀ figures ◀ run ◀ cli ◀ __main__                            the surface
 """
 
 import ast
@@ -21,7 +21,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "isogloss"
 FILES = sorted(SOURCE.rglob("*.py"))
 GROUND = ["errors", "shapes", "settings", "artifacts"]
 PIPELINE = ["compute", "corpus", "encoders", "lexicon", "mapping", "parsing", "reports", "visuals", "web"]
-SURFACE = ["recipe", "stages", "plan", "run", "cli", "__main__"]
+SURFACE = ["recipe", "stages", "plan", "figures", "run", "cli", "__main__"]
 ORDER = [*GROUND, *PIPELINE, *SURFACE]
 LONGEST_FILE = 400
 EVERY_FILE = pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(SOURCE).as_posix())
@@ -131,7 +131,9 @@ def test_what_every_command_needs_does_not_wait_for_torch(module):
     code = f"import sys, {module}; print([name for name in ('torch', 'matplotlib') if name in sys.modules])"
     path = str(SOURCE.parent)
     found = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path.insert(0, {path!r}); {code}"], capture_output=True, text=True
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {path!r}); {code}"],
+        capture_output=True,
+        text=True,
     )
     assert found.stderr == ""
     assert found.stdout == "[]\n"

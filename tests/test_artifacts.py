@@ -79,10 +79,15 @@ def test_a_written_file_has_the_rights_that_any_new_file_has(tmp_path):
         (errno.EROFS, "the file system is read-only. Choose another folder"),
     ],
 )
-def test_a_failed_write_is_explained_and_leaves_the_old_file_alone(tmp_path, monkeypatch, call, number, words):
+def test_a_failed_write_is_explained_and_leaves_the_old_file_alone(
+    tmp_path, monkeypatch, call, number, words
+):
     path = tmp_path / "file.txt"
     path.write_text("old")
-    with monkeypatch.context() as patch, pytest.raises(OutputError, match=rf"file\.txt: cannot be written: {words}"):
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(OutputError, match=rf"file\.txt: cannot be written: {words}"),
+    ):
         patch.setattr(os, call, fail_with(number))
         write_atomically(path, "new")
     assert path.read_text() == "old"
@@ -112,9 +117,10 @@ def test_an_interruption_leaves_the_old_file_alone(tmp_path, monkeypatch):
     ],
 )
 def test_refusals_of_the_operating_system_become_one_sentence(number, words):
-    with pytest.raises(OutputError, match=rf"^here: cannot be written: {words}.*run the same command again\.$"):
-        with writing_to(Path("here")):
-            fail_with(number)()
+    with pytest.raises(
+        OutputError, match=rf"^here: cannot be written: {words}.*run the same command again\.$"
+    ), writing_to(Path("here")):
+        fail_with(number)()
 
 
 def test_an_error_that_we_cannot_explain_is_passed_on():
@@ -145,7 +151,9 @@ def test_a_file_is_hashed_by_its_bytes(tmp_path):
 
 
 def test_json_is_hashed_as_its_shortest_sorted_form():
-    assert hash_json({"b": [1, 2.5], "a": "ñ"}) == hashlib.sha256('{"a":"ñ","b":[1,2.5]}'.encode()).hexdigest()
+    assert (
+        hash_json({"b": [1, 2.5], "a": "ñ"}) == hashlib.sha256('{"a":"ñ","b":[1,2.5]}'.encode()).hexdigest()
+    )
 
 
 @given(st.dictionaries(st.text(), json_values, max_size=5), st.randoms())
@@ -208,7 +216,9 @@ def test_the_manifest_tells_what_the_artifact_is(tmp_path):
     assert manifest.key == artifact_key("anchors", format=2, settings={"min_count": 5}, inputs={"text": "ab"})
     assert before <= datetime.fromisoformat(content["created"]) <= datetime.now(UTC)
     assert content["seconds"] >= 0
-    assert all(content[name] not in ("", "unknown") for name in ("isogloss", "torch", "numpy", "python", "machine"))
+    assert all(
+        content[name] not in ("", "unknown") for name in ("isogloss", "torch", "numpy", "python", "machine")
+    )
 
 
 def test_the_folder_has_the_rights_that_any_new_folder_has(tmp_path):
@@ -338,7 +348,10 @@ def test_a_quick_check_looks_at_sizes_only(tmp_path):
         ('{"kind": "anchors", "files": {}}', r"manifest.json: not readable as a manifest \('key'\)"),
         ('{"kind": "anchors", "key": "k", "files": [1]}', "manifest.json: not readable as a manifest"),
         ('{"kind": "anchors", "key": "k", "files": {"x": 1}}', "manifest.json: not readable as a manifest"),
-        ('{"kind": "parser", "key": "k", "files": {}}', "es: holds 'parser'. Expected 'anchors'. Check which"),
+        (
+            '{"kind": "parser", "key": "k", "files": {}}',
+            "es: holds 'parser'. Expected 'anchors'. Check which",
+        ),
         (None, "es: no manifest.json. Expected a folder written by isogloss"),
     ],
 )
@@ -352,7 +365,9 @@ def test_a_manifest_that_is_none_is_explained(tmp_path, text, words):
 
 
 def test_a_folder_that_is_not_there_is_explained(tmp_path):
-    with pytest.raises(ArtifactError, match=r"es: no such folder\. Expected a folder written by isogloss\. Check the"):
+    with pytest.raises(
+        ArtifactError, match=r"es: no such folder\. Expected a folder written by isogloss\. Check the"
+    ):
         read_manifest(tmp_path / "es")
 
 

@@ -72,7 +72,7 @@ _HOMES = {
 }
 _HOME_BY_NAME = {name: f"isogloss.{module}" for module, names in _HOMES.items() for name in names}
 
-__all__ = [  # noqa: RUF022 - in the order of the pipeline; a test keeps it equal to the table above
+__all__ = [
     *_HOME_BY_NAME,
 ]
 

@@ -122,7 +122,8 @@ def read_manifest(folder: Path, *, kind: str | None = None) -> Manifest:
     path = folder / MANIFEST
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        found = content["kind"], content["key"], [(file["sha256"], file["bytes"]) for file in content["files"].values()]
+        found = content["kind"]
+        _ = content["key"], [(file["sha256"], file["bytes"]) for file in content["files"].values()]
     except FileNotFoundError as error:
         what = "no manifest.json" if folder.is_dir() else "no such folder"
         raise ArtifactError(
@@ -132,8 +133,8 @@ def read_manifest(folder: Path, *, kind: str | None = None) -> Manifest:
         raise ArtifactError(
             f"{path}: not readable as a manifest ({error}). The folder is damaged; delete it and run again."
         ) from error
-    if kind is not None and found[0] != kind:
-        raise ArtifactError(f"{folder}: holds {found[0]!r}. Expected {kind!r}. Check which folder you named.")
+    if kind is not None and found != kind:
+        raise ArtifactError(f"{folder}: holds {found!r}. Expected {kind!r}. Check which folder you named.")
     return Manifest(content)
 
 
@@ -151,7 +152,9 @@ def check_files(folder: Path, manifest: Manifest, *, deep: bool = True) -> None:
     for name, expected in manifest.content["files"].items():
         path = folder / name
         if not path.is_file():
-            raise ArtifactError(f"{path}: missing, though the manifest lists it. Delete {folder} and run again.")
+            raise ArtifactError(
+                f"{path}: missing, though the manifest lists it. Delete {folder} and run again."
+            )
         if path.stat().st_size != expected["bytes"] or (deep and hash_file(path) != expected["sha256"]):
             raise ArtifactError(
                 f"{path}: differs from what was written (size or SHA-256). Delete {folder} and run again."
@@ -239,7 +242,11 @@ def remove_drafts(folder: Path) -> None:
 def versions() -> dict[str, str]:
     """Return the versions and the kind of machine that a result should name."""
     found = {"isogloss": _version("isogloss"), "torch": _version("torch"), "numpy": _version("numpy")}
-    return {**found, "python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}"}
+    return {
+        **found,
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+    }
 
 
 def _version(package: str) -> str:
@@ -255,6 +262,18 @@ def _files_in(folder: Path) -> dict[str, dict[str, Any]]:
         path.relative_to(folder).as_posix(): {"sha256": hash_file(path), "bytes": path.stat().st_size}
         for path in paths
     }
+
+
+def _refuse_to_replace(folder: Path, kind: str) -> None:
+    """Make sure that nothing of value is overwritten: a folder that is not an artifact of this kind stays."""
+    if folder.is_dir() and any(folder.iterdir()):
+        try:
+            read_manifest(folder, kind=kind)
+        except ArtifactError as error:
+            raise OutputError(
+                f"{folder}: is there already and is not {kind!r} made by isogloss. Expected a new or empty folder. "
+                f"Choose another name, or remove it yourself."
+            ) from error
 
 
 def _replace_folder(draft: Path, folder: Path) -> None:

@@ -27,7 +27,11 @@ def draw_run(recipe: Recipe, folder: Path, stages: Sequence[Stage]) -> list[Path
     for language in recipe.parsing.test_on:
         if f"mapping/{language}" in made:
             try:
-                drawn.append(_draw_map(recipe, folder, made[f"mapping/{language}"], visuals / f"anchors-{language}.svg"))
+                drawn.append(
+                    _draw_map(
+                        recipe, folder, made[f"mapping/{language}"], visuals / f"anchors-{language}.svg"
+                    )
+                )
             except IsoglossError as error:
                 log.warning("no map of anchors: %s", error)
         tree = _draw_example(recipe, folder, made, language, visuals / f"tree-{language}.svg")

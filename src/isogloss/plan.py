@@ -251,6 +251,7 @@ class _Planner:
             reversed_columns=turned,
             test_dictionary=named(test) if test else None,
             settings=mapping.method,
+            vectors="static" if of == "static" else "layer",
         )
 
     def parsers(self) -> Iterator[tuple[str, str, tuple[str, ...], tuple[str, ...]]]:
@@ -267,7 +268,9 @@ class _Planner:
                     else:
                         log.info("%s has no train and dev treebank: no supervised parser of it.", language)
 
-    def add_parser(self, system: str, pos: str, trained_on: tuple[str, ...], tested_on: tuple[str, ...]) -> None:
+    def add_parser(
+        self, system: str, pos: str, trained_on: tuple[str, ...], tested_on: tuple[str, ...]
+    ) -> None:
         """Plan the training of one parser, and the parsing and scoring with it."""
         recipe = self.recipe
         label = f"{system}-{pos}" + (f"-{tested_on[0]}" if system == "supervised" else "")

@@ -150,9 +150,13 @@ def load_recipe(path: Path, *, overrides: Sequence[str] = ()) -> Recipe:
     except IsADirectoryError as error:
         raise RecipeError(f"{path}: is a folder. Expected a recipe (TOML). Name the file in it.") from error
     except PermissionError as error:
-        raise RecipeError(f"{path}: permission denied. Expected a recipe (TOML) that you may read.") from error
+        raise RecipeError(
+            f"{path}: permission denied. Expected a recipe (TOML) that you may read."
+        ) from error
     except UnicodeDecodeError as error:
-        raise RecipeError(f"{path}: not UTF-8 (byte {error.start}). Expected TOML. Save it as UTF-8.") from error
+        raise RecipeError(
+            f"{path}: not UTF-8 (byte {error.start}). Expected TOML. Save it as UTF-8."
+        ) from error
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{path}: not TOML: {error}. Mend that line.") from error
     for override in overrides:
@@ -169,7 +173,9 @@ def _set(values: dict[str, Any], override: str) -> None:
     """Put one override into the recipe's values."""
     key, sign, text = override.partition("=")
     if not sign or not key.strip():
-        raise RecipeError(f"--set {override}: found no '='. Expected KEY=VALUE, as in --set encoders.epochs=3.")
+        raise RecipeError(
+            f"--set {override}: found no '='. Expected KEY=VALUE, as in --set encoders.epochs=3."
+        )
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -225,7 +231,9 @@ def _settings_class(annotation: Any) -> Any:
 def _check_languages(path: Path, recipe: Recipe) -> None:
     """Check that every language named anywhere has the data it needs."""
     if recipe.invented is not None and recipe.corpus:
-        raise RecipeError(f"{path}: found both [invented] and [corpus]. Expected one of them. Remove the other.")
+        raise RecipeError(
+            f"{path}: found both [invented] and [corpus]. Expected one of them. Remove the other."
+        )
     table = "invented.languages" if recipe.invented is not None else "corpus"
     known = recipe.invented.languages if recipe.invented is not None else tuple(recipe.corpus)
     named = [("reference", [recipe.reference])]
@@ -287,7 +295,8 @@ def _with_files(path: Path, recipe: Recipe) -> Recipe:
     for language, entry in recipe.corpus.items():
         text = found(f"corpus.{language}.text", entry.text) if entry.text is not None else None
         treebank = {
-            split: found(f"corpus.{language}.treebank.{split}", name) for split, name in entry.treebank.items()
+            split: found(f"corpus.{language}.treebank.{split}", name)
+            for split, name in entry.treebank.items()
         }
         corpus[language] = entry.model_copy(update={"text": text, "treebank": treebank})
     mapping = recipe.mapping

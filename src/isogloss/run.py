@@ -121,8 +121,8 @@ def _forget_others(folder: Path, stages: list[Stage]) -> None:
 
 def _conclude(recipe: Recipe, folder: Path, stages: list[Stage], made: list[str]) -> Run:
     """Gather scores, write the tables and draw the figures."""
-    from isogloss.reports.tables import as_csv, as_markdown, score_table
     from isogloss.figures import draw_run
+    from isogloss.reports.tables import as_csv, as_markdown, score_table
 
     scores = read_scores(folder / stage.name / "scores.json" for stage in stages if stage.kind == "parsed")
     precision = [

@@ -10,6 +10,4 @@ from pydantic import BaseModel, ConfigDict
 class Settings(BaseModel):
     """Values that steer one stage. Unknown keys are refused; nothing can be changed afterwards."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)

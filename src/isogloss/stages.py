@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from isogloss.recipe import LanguageCorpus
 SECONDS_BETWEEN_REPORTS = 0.5
 
 
-
 def make_corpus(draft: Path, *, settings: Any) -> None:
     """Write the family of invented languages."""
     from isogloss.corpus.invented import write_family
@@ -28,7 +27,14 @@ def make_corpus(draft: Path, *, settings: Any) -> None:
 
 
 def make_encoder(
-    draft: Path, *, corpus: LanguageCorpus, language: str, settings: Any, seed: int, checkpoints: Path, key: str
+    draft: Path,
+    *,
+    corpus: LanguageCorpus,
+    language: str,
+    settings: Any,
+    seed: int,
+    checkpoints: Path,
+    key: str,
 ) -> Mapping[str, Any]:
     """Train one language's language model."""
     from isogloss.compute.checkpoints import Checkpoints
@@ -52,7 +58,9 @@ def make_encoder(
     return {"card": encoder.card}
 
 
-def make_anchors(draft: Path, *, corpus: LanguageCorpus, language: str, encoder: Path, settings: Any) -> Mapping[str, Any]:
+def make_anchors(
+    draft: Path, *, corpus: LanguageCorpus, language: str, encoder: Path, settings: Any
+) -> Mapping[str, Any]:
     """Gather one language's anchors from its raw text, all layers."""
     from isogloss.encoders.elmo.embedder import ELMoEncoder
     from isogloss.lexicon.anchor_files import save_anchors
@@ -61,7 +69,7 @@ def make_anchors(draft: Path, *, corpus: LanguageCorpus, language: str, encoder:
     pace = _Pace()
     anchors = extract_anchors(
         ELMoEncoder.load(encoder),
-        _text_sentences(corpus, language),
+        read_text_of(corpus, language),
         language=language,
         settings=settings,
         progress=lambda sentences, words: pace.count(sentences, words),
@@ -70,14 +78,16 @@ def make_anchors(draft: Path, *, corpus: LanguageCorpus, language: str, encoder:
     return {"word_types": len(anchors[0])}
 
 
-def make_static(draft: Path, *, corpus: LanguageCorpus, language: str, settings: Any, seed: int) -> Mapping[str, Any]:
+def make_static(
+    draft: Path, *, corpus: LanguageCorpus, language: str, settings: Any, seed: int
+) -> Mapping[str, Any]:
     """Make one language's word vectors without context from its raw text."""
     from isogloss.encoders.static import static_vectors
     from isogloss.lexicon.anchor_files import save_anchors
     from isogloss.lexicon.anchors import Anchors
 
     words, counts, vectors = static_vectors(
-        lambda: (sentence.forms for sentence in _text_sentences(corpus, language)), settings=settings, seed=seed
+        lambda: (sentence.forms for sentence in read_text_of(corpus, language)), settings=settings, seed=seed
     )
     anchors = Anchors.of_vectors(words, vectors, language=language, counts=counts)
     save_anchors(draft, (anchors,))
@@ -95,6 +105,7 @@ def make_alignments(
     reversed_columns: bool,
     test_dictionary: Path | None,
     settings: Any,
+    vectors: str = "layer",
 ) -> Mapping[str, Any]:
     """Align one language with the reference in every layer, and judge the alignments."""
     from isogloss.lexicon.anchor_files import load_all_anchors
@@ -110,7 +121,13 @@ def make_alignments(
         folder = draft / f"layer-{ours.layer}"
         folder.mkdir()
         save_alignment(folder, alignment)
-        row = {"source": source, "target": target, "layer": ours.layer, **alignment.details}
+        row = {
+            "source": source,
+            "target": target,
+            "vectors": vectors,
+            "layer": ours.layer,
+            **alignment.details,
+        }
         if judge is not None:
             found = translation_precision(alignment, ours, theirs, judge, at=(1, 5, 10))
             row |= {f"precision@{k}": found.precision(k) for k in (1, 5, 10)}
@@ -143,7 +160,9 @@ def make_parser(
         settings=settings,
         seed=seed,
         checkpoints=kept,
-        on_step=lambda step: pace(step, settings.loop.max_steps, unit="sentences", per_step=settings.batch_size),
+        on_step=lambda step: pace(
+            step, settings.loop.max_steps, unit="sentences", per_step=settings.batch_size
+        ),
     )
     parser.save(draft)
     kept.remove()
@@ -228,10 +247,14 @@ def load_space(plan: SpacePlan) -> Any:
         else:
             encoders[language] = AnchorEncoder(anchors)
         if language in plan.alignments:
-            alignments += [load_alignment(plan.alignments[language] / f"layer-{layer.layer}") for layer in anchors]
+            alignments += [
+                load_alignment(plan.alignments[language] / f"layer-{layer.layer}") for layer in anchors
+            ]
         elif plan.system in ("unaligned", "supervised"):
             alignments += [
-                Alignment.identity(language, layer=layer.layer, width=layer.width, scale=mean_norm_scale(layer))
+                Alignment.identity(
+                    language, layer=layer.layer, width=layer.width, scale=mean_norm_scale(layer)
+                )
                 for layer in anchors
             ]
     if plan.system in ("unaligned", "supervised"):
@@ -243,16 +266,14 @@ def load_space(plan: SpacePlan) -> Any:
 # Loading and reporting, shared by the stages.
 
 
-def _text_sentences(corpus: LanguageCorpus, language: str) -> Iterator[Any]:
+def read_text_of(corpus: LanguageCorpus, language: str) -> Iterator[Any]:
     """Read all sentences of a language's raw text, those held out from its language model included."""
-    from isogloss.corpus.sentence import Sentence
-    from isogloss.encoders.elmo.streams import TextFile
+    from isogloss.corpus.raw_text import read_text
 
     assert corpus.text is not None
-    text = TextFile(Path(corpus.text), language, corpus.tokenised, max_sentences=corpus.max_sentences)
-    for line in chain(text.lines(held_out=False), text.lines(held_out=True)):
-        if words := text.words(line):
-            yield Sentence.of_forms(words, language=language)
+    return read_text(
+        Path(corpus.text), language=language, tokenised=corpus.tokenised, limit=corpus.max_sentences
+    )
 
 
 def _treebank(corpus: LanguageCorpus, language: str, split: str) -> Any:

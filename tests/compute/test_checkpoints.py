@@ -50,7 +50,9 @@ def test_the_newest_is_resumed(make_run, saved, caplog):
         pytest.param(lambda data: b"", id="empty"),
         pytest.param(lambda data: b"\0" * len(data), id="zeros"),
         pytest.param(lambda data: data[:-9] + bytes([data[-9] ^ 1]) + data[-8:], id="one bit flipped"),
-        pytest.param(lambda data: data.replace(rb"\"step\": 6", rb"\"step\": 7"), id="another number of steps"),
+        pytest.param(
+            lambda data: data.replace(rb"\"step\": 6", rb"\"step\": 7"), id="another number of steps"
+        ),
         pytest.param(lambda data: data.replace(b"__metadata__", b"__metodata__"), id="no metadata"),
         pytest.param(lambda data: data + b"more", id="longer"),
     ],

@@ -137,7 +137,9 @@ def _restore(state: TrainingState, tensors: dict[str, Tensor], values: dict[str,
     """Put a flattened state back into the objects it came from."""
 
     def under(prefix: str) -> dict[str, Tensor]:
-        return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        return {
+            name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)
+        }
 
     state.model.load_state_dict(under("model/"))
     moments: dict[int, dict[str, Tensor]] = {}

@@ -122,7 +122,9 @@ def optimise(
         parameters, lr=settings.learning_rate, betas=settings.betas, eps=settings.epsilon, fused=True
     )
     progress = _Progress()
-    state = TrainingState(model=model, optimiser=optimiser, batches=batches, carried=carried, progress=progress)
+    state = TrainingState(
+        model=model, optimiser=optimiser, batches=batches, carried=carried, progress=progress
+    )
     if checkpoints is not None:
         checkpoints.resume(state)
     started = time.monotonic() - progress.seconds

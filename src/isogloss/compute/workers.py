@@ -53,7 +53,11 @@ def report(event: str, **values: Any) -> None:
 
 
 def run_tasks(
-    tasks: Sequence[Task], *, workers: int, threads: int, on_event: Callable[[Event], None] = lambda event: None
+    tasks: Sequence[Task],
+    *,
+    workers: int,
+    threads: int,
+    on_event: Callable[[Event], None] = lambda event: None,
 ) -> None:
     """Run all tasks; return when all are done.
 
@@ -112,7 +116,10 @@ def _run_in_processes(
     events: Any = context.SimpleQueue()
     stop = context.Event()
     pool = ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_begin_worker, initargs=(os.getpid(), threads, events.put, stop)
+        workers,
+        mp_context=context,
+        initializer=_begin_worker,
+        initargs=(os.getpid(), threads, events.put, stop),
     )
     waiting = {task.name: task for task in _in_order(tasks)}
     running: dict[Future[None], str] = {}

@@ -100,7 +100,9 @@ def static_vectors(
             f"Static vectors: no word type occurs {settings.min_count} times, as min_count asks. Give more text, or "
             f"lower min_count."
         )
-    vectors = cooccurrence_vectors(vocabulary, sentences(), width=settings.width, settings=settings, seed=seed)
+    vectors = cooccurrence_vectors(
+        vocabulary, sentences(), width=settings.width, settings=settings, seed=seed
+    )
     first = len(RESERVED)
     return vocabulary.words[first:], vocabulary.counts[first:], vectors[first:]
 
@@ -148,7 +150,9 @@ def _strongest_directions(
     generator = torch.Generator().manual_seed(seed)
     sought = min(width + 16, *table.shape)
     turned = table.t().coalesce()
-    basis = torch.linalg.qr(torch.sparse.mm(table, torch.randn(table.shape[1], sought, generator=generator))).Q
+    basis = torch.linalg.qr(
+        torch.sparse.mm(table, torch.randn(table.shape[1], sought, generator=generator))
+    ).Q
     for _ in range(power_iterations):
         basis = torch.linalg.qr(torch.sparse.mm(turned, basis)).Q
         basis = torch.linalg.qr(torch.sparse.mm(table, basis)).Q

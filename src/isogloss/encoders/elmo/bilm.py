@@ -42,7 +42,9 @@ class StreamBatch:
 class BiLM(nn.Module):
     """A bidirectional language model of one language."""
 
-    def __init__(self, settings: BiLMSettings, *, types: int, samples: int = 4096, dropout: float = 0.0) -> None:
+    def __init__(
+        self, settings: BiLMSettings, *, types: int, samples: int = 4096, dropout: float = 0.0
+    ) -> None:
         """Make the network.
 
         Args:
@@ -59,7 +61,9 @@ class BiLM(nn.Module):
             width=settings.projection_width,
         )
         self.word_types = min(settings.word_types, types)
-        self.word_vectors = nn.Embedding(self.word_types, settings.projection_width) if self.word_types else None
+        self.word_vectors = (
+            nn.Embedding(self.word_types, settings.projection_width) if self.word_types else None
+        )
         if self.word_vectors is not None:
             nn.init.normal_(self.word_vectors.weight, std=settings.projection_width**-0.5)
         self.recurrent = nn.ModuleList(
@@ -108,7 +112,10 @@ class BiLM(nn.Module):
 
     @torch.no_grad()
     def read(
-        self, types: Float[Tensor, "types width"], inputs: Int[Tensor, "directions steps rows"], active: list[int]
+        self,
+        types: Float[Tensor, "types width"],
+        inputs: Int[Tensor, "directions steps rows"],
+        active: list[int],
     ) -> list[Float[Tensor, "directions steps rows width"]]:
         """Read whole sentences, each from an empty state; return layer 0 and all recurrent layers.
 

@@ -73,7 +73,9 @@ class ELMoEncoder:
     def encode(self, sentences: Sequence[Sentence]) -> ContextualEmbeddings:
         """Return the vectors of every word, float32, zero where a sentence has ended."""
         if not sentences:
-            return ContextualEmbeddings(torch.zeros(0, 0, self.layers, self.width), torch.zeros(0, 0, dtype=torch.bool))
+            return ContextualEmbeddings(
+                torch.zeros(0, 0, self.layers, self.width), torch.zeros(0, 0, dtype=torch.bool)
+            )
         batch = lay_out([sentence.forms for sentence in sentences])
         read = self.model.read(self._characters(batch.words), batch.inputs, batch.active)
         mask = mask_of_lengths([len(sentence) for sentence in sentences])
@@ -129,7 +131,15 @@ class ELMoEncoder:
             raise ArtifactError(
                 f"{path}: no such file. Expected a language model that isogloss trained. Check the folder's name."
             ) from error
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, ValidationError) as error:
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            RuntimeError,
+            SafetensorError,
+            ValidationError,
+        ) as error:
             reason = str(error).splitlines()[0]
             raise ArtifactError(
                 f"{path}: not readable as part of a language model ({reason}). Train it again, or copy it again."

@@ -92,7 +92,10 @@ class ProjectedLSTM(nn.Module):
 
     @torch.no_grad()
     def read(
-        self, inputs: Float[Tensor, "directions steps rows width"], active: list[int], state: State | None = None
+        self,
+        inputs: Float[Tensor, "directions steps rows width"],
+        active: list[int],
+        state: State | None = None,
     ) -> Float[Tensor, "directions steps rows width"]:
         """Run over sentences of unequal length, without gradients and without work on padding.
 
@@ -163,7 +166,9 @@ class _Unrolled(torch.autograd.Function):
             torch.baddbmm(from_inputs[:, step], kept_outputs[step], state_weight, out=gates[step])
             _activate(gates[step], cell_width)
             o, i, f, g = gates[step].split(cell_width, dim=2)
-            cell = torch.mul(f, kept_cells[step], out=cells[step]).addcmul_(i, g).clamp_(-cell_clip, cell_clip)
+            cell = (
+                torch.mul(f, kept_cells[step], out=cells[step]).addcmul_(i, g).clamp_(-cell_clip, cell_clip)
+            )
             torch.tanh(cell, out=squashed[step])
             torch.mul(o, squashed[step], out=raised[step])
             output = torch.bmm(raised[step], projection, out=outputs[step])
@@ -191,7 +196,11 @@ class _Unrolled(torch.autograd.Function):
         slope = torch.addcmul(gates, gates, gates, value=-1)
         torch.mul(slope[..., :cell_width], squashed, out=moves[..., :cell_width])
         torch.mul(slope[..., cell_width : 2 * cell_width], g, out=moves[..., cell_width : 2 * cell_width])
-        torch.mul(slope[..., 2 * cell_width : 3 * cell_width], kept_cells, out=moves[..., 2 * cell_width : 3 * cell_width])
+        torch.mul(
+            slope[..., 2 * cell_width : 3 * cell_width],
+            kept_cells,
+            out=moves[..., 2 * cell_width : 3 * cell_width],
+        )
         torch.mul(i, 1.0 - g * g, out=moves[..., 3 * cell_width :])
         cell_moves_raised = o * (1.0 - squashed * squashed)
         cell_moves_next = f * keep[:, None, :, None]
@@ -223,12 +232,25 @@ class _Unrolled(torch.autograd.Function):
             return values.transpose(0, 1).reshape(directions, steps * rows, -1)
 
         flat_gates = by_direction(to_gates)
-        to_inputs = torch.bmm(flat_gates, input_weight.mT).view_as(inputs) if ctx.needs_input_grad[0] else None
+        to_inputs = (
+            torch.bmm(flat_gates, input_weight.mT).view_as(inputs) if ctx.needs_input_grad[0] else None
+        )
         to_input_weight = torch.bmm(inputs.flatten(1, 2).mT, flat_gates)
         to_state_weight = torch.bmm(by_direction(kept_outputs).mT, flat_gates)
         to_projection = torch.bmm(by_direction(raised).mT, by_direction(to_projected))
         to_bias = flat_gates.sum(dim=1)
-        return to_inputs, to_input_weight, to_state_weight, to_bias, to_projection, None, None, None, None, None
+        return (
+            to_inputs,
+            to_input_weight,
+            to_state_weight,
+            to_bias,
+            to_projection,
+            None,
+            None,
+            None,
+            None,
+            None,
+        )
 
 
 def _free(values: Tensor, clip: float) -> Tensor | None:

@@ -14,7 +14,14 @@ class BiLMSettings(Settings):
 
     character_width: PositiveInt = 16
     """Length of a character's vector."""
-    filters: tuple[tuple[PositiveInt, PositiveInt], ...] = ((1, 16), (2, 32), (3, 64), (4, 96), (5, 96), (6, 64))
+    filters: tuple[tuple[PositiveInt, PositiveInt], ...] = (
+        (1, 16),
+        (2, 32),
+        (3, 64),
+        (4, 96),
+        (5, 96),
+        (6, 64),
+    )
     """Character filters: how many characters each spans, and how many there are of that span."""
     highways: NonNegativeInt = 1
     """Highway layers over the filters."""

@@ -91,7 +91,13 @@ class TextStreams:
         place: dict[str, int] = {}
         shape = (2, self.rows, self.unroll)
         inputs = np.fromiter(
-            (place.setdefault(word, len(place)) for side in (0, 1) for chunk in chunks for word in chunk[side]), np.int64
+            (
+                place.setdefault(word, len(place))
+                for side in (0, 1)
+                for chunk in chunks
+                for word in chunk[side]
+            ),
+            np.int64,
         ).reshape(shape)
         targets = self.vocabulary.encode(
             [word for side in (2, 3) for chunk in chunks for word in chunk[side]]
@@ -107,7 +113,11 @@ class TextStreams:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position in the text."""
-        return {"epoch": self.epoch, "drawn": self.drawn, "current": [[words, at] for words, at in self._current]}
+        return {
+            "epoch": self.epoch,
+            "drawn": self.drawn,
+            "current": [[words, at] for words, at in self._current],
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go to a position in the text."""
@@ -175,7 +185,9 @@ def _spelling(word: str) -> bytes:
     return character_ids([word])[0].astype(np.int16).tobytes()
 
 
-def spellings(words: Sequence[str], spell: Callable[[str], bytes] = _spelling) -> Int[Tensor, "types characters"]:
+def spellings(
+    words: Sequence[str], spell: Callable[[str], bytes] = _spelling
+) -> Int[Tensor, "types characters"]:
     """Spell words as character ids; the spellings of recent words are remembered."""
     data = b"".join(map(spell, words))
     ids = np.frombuffer(data, dtype=np.int16).reshape(-1, LONGEST_WORD)

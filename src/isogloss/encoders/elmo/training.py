@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from isogloss.compute.checkpoints import Checkpoints
 from isogloss.compute.loop import Step, optimise
@@ -18,7 +17,7 @@ from isogloss.corpus.vocabulary import UNKNOWN_ID, Vocabulary
 from isogloss.encoders.elmo.bilm import BiLM, StreamBatch, lay_out
 from isogloss.encoders.elmo.embedder import ELMoEncoder
 from isogloss.encoders.elmo.recurrent import State
-from isogloss.encoders.elmo.settings import SIZES, BiLMSettings, BiLMTrainingSettings
+from isogloss.encoders.elmo.settings import SIZES, BiLMTrainingSettings
 from isogloss.encoders.elmo.streams import TextFile, TextStreams, spellings
 from isogloss.encoders.static import cooccurrence_vectors
 from isogloss.errors import TrainingError
@@ -39,7 +38,9 @@ class Perplexity:
 
     def __add__(self, other: "Perplexity") -> "Perplexity":
         return Perplexity(
-            self.forward_nats + other.forward_nats, self.backward_nats + other.backward_nats, self.words + other.words
+            self.forward_nats + other.forward_nats,
+            self.backward_nats + other.backward_nats,
+            self.words + other.words,
         )
 
     @property
@@ -109,7 +110,9 @@ class _Carried:
 
     def state_dict(self) -> dict[str, Tensor]:
         return {
-            f"{name}-{index}": getattr(state, name) for index, state in enumerate(self.states) for name in state._fields
+            f"{name}-{index}": getattr(state, name)
+            for index, state in enumerate(self.states)
+            for name in state._fields
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

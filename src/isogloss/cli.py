@@ -1,0 +1,307 @@
+"""The command line: each command parses its words, calls one library function, and prints.
+
+Results go to standard output, progress and messages to standard error.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Parse a language that has raw text but no treebank.",
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Language = Annotated[str, typer.Option("--language", "-l", help="Code of the language, for example es.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")]
+Tokenised = Annotated[bool, typer.Option(help="Words are already apart, with white space between them.")]
+Seed = Annotated[int, typer.Option(help="Every random choice follows from it.")]
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Print the version, if asked."""
+    if version:
+        from isogloss.artifacts import versions
+
+        print(f"isogloss {versions()['isogloss']}")
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    recipe: Annotated[Path, typer.Argument(help="A TOML file.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Run folder; by default runs/NAME.")] = None,
+    set_: Annotated[
+        list[str], typer.Option("--set", help="Override a setting: KEY=VALUE. May be repeated.")
+    ] = [],  # noqa: B006
+    as_json: Json = False,
+) -> None:
+    """Run a whole experiment: language models, anchors, alignment, parsers, scores.
+
+    What is already there and still right is kept, so the same command also goes on after an interruption.
+
+    Example: `isogloss run recipes/invented.toml -o runs/invented --set encoders.epochs=3`
+    """
+    from isogloss.display import showing_progress
+    from isogloss.run import run as run_recipe
+
+    with showing_progress() as show:
+        done = run_recipe(recipe, out, overrides=tuple(set_), on_event=show)
+    if as_json:
+        print(json.dumps([score.to_row() for score in done.scores], indent=2))
+        return
+    _print_scores(done.scores)
+    _print_precision(done.precision)
+    for path in (
+        done.folder / "reports" / "scores.json",
+        done.folder / "reports" / "scores.md",
+        *done.figures,
+    ):
+        print(_shown(path))
+
+
+@app.command()
+def invent(
+    out: Out,
+    language: Annotated[
+        list[str], typer.Option("--language", "-l", help="A code; may be repeated. All by default.")
+    ] = [],  # noqa: B006
+    sentences: Annotated[int, typer.Option(help="Sentences of raw text for each language.")] = 25_000,
+    seed: Seed = 1,
+) -> None:
+    """Write a family of invented languages: raw text, treebanks, parallel sentences, dictionaries.
+
+    Example: `isogloss invent -o family -l qal -l qel --sentences 1000`
+    """
+    from isogloss.artifacts import build_artifact
+    from isogloss.corpus.invented.family import FamilySettings, write_family
+
+    given = {"languages": tuple(language)} if language else {}
+    settings = FamilySettings(text_sentences=sentences, seed=seed, **given)
+    build_artifact(
+        out,
+        "corpus",
+        lambda draft: write_family(draft, settings),
+        settings=settings.model_dump(mode="json"),
+        inputs={},
+    )
+    print(out)
+
+
+@app.command()
+def train_lm(
+    text: Annotated[Path, typer.Argument(help="Raw text, one sentence a line; plain, gz, xz or zst.")],
+    language: Language,
+    out: Out,
+    size: Annotated[str, typer.Option(help="tiny, small, medium or original.")] = "small",
+    epochs: Annotated[int, typer.Option(help="Passes over the text.")] = 1,
+    max_sentences: Annotated[int | None, typer.Option(help="Lines after this many are not read.")] = None,
+    tokenised: Tokenised = False,
+    threads: Annotated[int, typer.Option(help="On a busy machine two can be slower than one.")] = 1,
+    seed: Seed = 1,
+    as_json: Json = False,
+) -> None:
+    """Train a bidirectional language model (ELMo) on raw text.
+
+    Stopped with Ctrl-C, or killed, the same command goes on from the last checkpoint.
+
+    Example: `isogloss train-lm es.txt.xz --language es -o models/es --size tiny`
+    """
+    from isogloss.commands import train_lm as command
+    from isogloss.display import showing_progress
+
+    with showing_progress() as show:
+        card = command(
+            text,
+            out,
+            language=language,
+            size=size,
+            epochs=epochs,
+            max_sentences=max_sentences,
+            tokenised=tokenised,
+            threads=threads,
+            seed=seed,
+            on_event=show,
+        )
+    _print_facts(card, as_json)
+
+
+@app.command()
+def embed(
+    model: Annotated[Path, typer.Argument(help="Folder of a language model.")],
+    text: Annotated[Path, typer.Argument(help="Raw text, one sentence a line.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Safetensors file to write.")],
+    tokenised: Tokenised = False,
+) -> None:
+    """Write the vectors of every word in context: one tensor per line of text, layers × words × width.
+
+    Example: `isogloss embed models/es sentences.txt -o vectors.safetensors`
+    """
+    from isogloss.commands import embed as command
+
+    print(f"{command(model, text, out, tokenised=tokenised)} sentences in {out}")
+
+
+@app.command()
+def anchors(
+    model: Annotated[Path, typer.Argument(help="Folder of a language model.")],
+    text: Annotated[Path, typer.Argument(help="Raw text of its language.")],
+    out: Out,
+    min_count: Annotated[int, typer.Option(help="Word types seen less often get no anchor.")] = 5,
+    max_sentences: Annotated[int | None, typer.Option(help="Reading stops after so many.")] = None,
+    tokenised: Tokenised = False,
+) -> None:
+    """Find the anchor of every word type, in every layer.
+
+    Example: `isogloss anchors models/es es.txt.xz -o anchors/es`
+    """
+    from isogloss.commands import anchors as command
+
+    found = command(model, text, out, min_count=min_count, max_sentences=max_sentences, tokenised=tokenised)
+    print(f"{found} word types in {out}")
+
+
+@app.command()
+def align(
+    source: Annotated[Path, typer.Argument(help="Anchors of the language to be mapped.")],
+    target: Annotated[Path, typer.Argument(help="Anchors of the reference.")],
+    dictionary: Annotated[Path, typer.Option("--dictionary", "-d", help="Lines SOURCE, tab, TARGET.")],
+    out: Out,
+    test: Annotated[Path | None, typer.Option(help="A dictionary that only judges.")] = None,
+    turned: Annotated[bool, typer.Option(help="The dictionaries' first column is the target.")] = False,
+    normalisation: Annotated[str, typer.Option(help="none, unit, centre or unit_centre_unit.")] = "unit",
+    refinements: Annotated[int, typer.Option(help="Rounds of mutual nearest neighbours.")] = 0,
+    few_pairs: Annotated[bool, typer.Option(help="Accept fewer pairs than a vector has dimensions.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Align one language's space with another's, in every layer, from a dictionary.
+
+    Example: `isogloss align anchors/es anchors/en --dictionary es-en.tsv -o mapping/es --few-pairs`
+    """
+    from isogloss.commands import align as command
+
+    rows = command(
+        source,
+        target,
+        out,
+        dictionary=dictionary,
+        test=test,
+        turned=turned,
+        normalisation=normalisation,
+        refinements=refinements,
+        few_pairs=few_pairs,
+    )
+    if as_json:
+        print(json.dumps(rows, indent=2))
+    else:
+        _print_precision(rows)
+
+
+@app.command()
+def parse(
+    folder: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    file: Annotated[Path, typer.Argument(help="CoNLL-U, or raw text with one sentence a line.")],
+    language: Language,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="CoNLL-U file; by default standard output.")
+    ] = None,
+    system: Annotated[str, typer.Option(help="Which of the run's parsers.")] = "aligned",
+    pos: Annotated[str, typer.Option(help="none, or gold: read the tags of the input.")] = "none",
+    tokenised: Tokenised = False,
+) -> None:
+    """Parse a file with a run's parser.
+
+    Example: `isogloss parse runs/invented sentences.txt --language qel`
+    """
+    from isogloss.commands import parse as command
+
+    command(folder, file, out or sys.stdout, language=language, system=system, pos=pos, tokenised=tokenised)
+
+
+@app.command()
+def score(
+    gold: Annotated[Path, typer.Argument(help="CoNLL-U with the right trees.")],
+    system: Annotated[Path, typer.Argument(help="CoNLL-U with the trees to be judged, of the same words.")],
+    as_json: Json = False,
+) -> None:
+    """Compare trees with the right ones: UAS and LAS as the official scorer has them, with 95 % intervals.
+
+    Example: `isogloss score es-test.conllu parsed.conllu`
+    """
+    from isogloss.commands import score as command
+
+    _print_facts(command(gold, system), as_json)
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders, or scores.json files.")],
+    as_json: Json = False,
+) -> None:
+    """Put the scores of one or several runs into one table; several seeds become mean ± sd.
+
+    Example: `isogloss report runs/seed-1 runs/seed-2 runs/seed-3`
+    """
+    from isogloss.reports.results import read_scores
+
+    scores = read_scores(runs)
+    if as_json:
+        print(json.dumps([score.to_row() for score in scores], indent=2))
+    else:
+        _print_scores(scores)
+
+
+def _print_scores(scores: Any) -> None:
+    from rich.console import Console
+
+    from isogloss.reports.tables import as_rich, as_text, score_table
+
+    table = score_table(scores)
+    if sys.stdout.isatty():
+        Console().print(as_rich(table))
+    else:
+        print(as_text(table))
+
+
+def _print_precision(rows: list[dict[str, Any]]) -> None:
+    """Print how well anchors translate, a line per language and layer."""
+    for row in rows:
+        if "precision@1" in row:
+            print(
+                f"{row['source']}→{row['target']} {row['vectors']} {row['layer']}: precision@1 "
+                f"{row['precision@1']:.3f}, @5 {row['precision@5']:.3f} ({row['tested_words']} test words, CSLS)"
+            )
+        else:
+            print(
+                f"{row['source']}→{row['target']} {row['vectors']} {row['layer']}: {row['usable_pairs']} pairs used"
+            )
+
+
+def _print_facts(facts: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(facts, indent=2))
+        return
+    for name, value in facts.items():
+        print(
+            f"{name.replace('_', ' '):<20} {value:,}"
+            if isinstance(value, int)
+            else f"{name.replace('_', ' '):<20} {value}"
+        )
+
+
+def _shown(path: Path) -> str:
+    """Return a path as short as it can be told."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,125 @@
+"""What a running experiment shows on standard error: progress bars on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+from isogloss.compute.workers import Event
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+@contextmanager
+def showing_progress(stream: TextIO | None = None) -> Iterator[Callable[[Event], None]]:
+    """Within the block, show the events that are passed to the yielded function."""
+    stream = stream or sys.stderr
+    if stream.isatty():
+        with _bars() as show:
+            yield show
+    else:
+        yield _Lines(stream)
+
+
+class _Lines:
+    """One line when a stage starts and ends, and one every few seconds between."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._begun: dict[str, float] = {}
+        self._shown: dict[str, float] = {}
+        self._kept: set[str] = set()
+
+    def __call__(self, event: Event) -> None:
+        task, now = event.get("task", ""), time.monotonic()
+        match event["event"]:
+            case "run":
+                kept, stages = len(event["kept"]), len(event["stages"])
+                already = f", {kept} of them already there" if kept else ""
+                self._say(f"{event['recipe']}: {stages} stages{already}")
+            case "started":
+                self._begun[task] = self._shown[task] = now
+            case "progress" if now - self._shown.get(task, 0.0) >= SECONDS_BETWEEN_LINES:
+                self._shown[task] = now
+                self._say(f"{task}: {describe(event)}")
+            case "finished":
+                self._say(f"{task}: done in {duration(now - self._begun.get(task, now))}")
+
+    def _say(self, text: str) -> None:
+        print(text, file=self._stream, flush=True)
+
+
+@contextmanager
+def _bars() -> Iterator[Callable[[Event], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = (
+        TextColumn("{task.description:<28}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[note]}"),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True) as bars:
+        bars_by_task: dict[str, Any] = {}
+        overall: dict[str, Any] = {}
+
+        def show(event: Event) -> None:
+            task = event.get("task", "")
+            match event["event"]:
+                case "run":
+                    stages = len(event["stages"])
+                    overall["bar"] = bars.add_task(
+                        event["recipe"],
+                        total=stages,
+                        completed=len(event["kept"]),
+                        note=f"of {stages} stages",
+                    )
+                case "started":
+                    bars_by_task[task] = bars.add_task(task, total=None, note="")
+                case "progress":
+                    bars.update(
+                        bars_by_task[task],
+                        completed=event["done"],
+                        total=event["total"],
+                        note=describe(event),
+                    )
+                case "finished":
+                    bars.remove_task(bars_by_task.pop(task))
+                    bars.advance(overall["bar"])
+                    console.print(f"[green]✓[/green] {task}", highlight=False)
+
+        yield show
+
+
+def describe(event: Event) -> str:
+    """Say in words how far a stage is.
+
+    >>> describe({"done": 500, "total": 1000, "rate": 12345, "unit": "words", "seconds_left": 61, "loss": 2.5})
+    'step 500 of 1,000, loss 2.500, 12,345 words/s, 1:01 left'
+    """
+    parts = [
+        f"step {event['done']:,} of {event['total']:,}"
+        if event.get("total")
+        else f"{event['done']:,} sentences"
+    ]
+    if "loss" in event:
+        parts.append(f"loss {event['loss']:.3f}")
+    if "score" in event:
+        parts.append(f"score {event['score']:.4f}")
+    parts.append(f"{event['rate']:,} {event['unit']}/s")
+    if "seconds_left" in event:
+        parts.append(f"{duration(event['seconds_left'])} left")
+    return ", ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """Write a duration as people read it.
+
+    >>> duration(75), duration(3675)
+    ('1:15', '1:01:15')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,89 @@
+"""Use what a run has trained: one parser with the vectors it reads."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from isogloss.artifacts import check_files, read_manifest
+from isogloss.errors import ArtifactError, DataError
+from isogloss.recipe import Recipe
+from isogloss.stages import SpacePlan, load_space
+
+if TYPE_CHECKING:
+    from isogloss.corpus.sentence import Sentence
+    from isogloss.encoders.encoder import Encoder
+    from isogloss.parsing.parser import Parser
+
+SENTENCES_AT_A_TIME = 256
+
+
+@dataclass(frozen=True)
+class TrainedParser:
+    """A parser of several languages, ready to use."""
+
+    parser: "Parser"
+    space: "Encoder | None"
+    languages: tuple[str, ...]
+
+    def parse(self, sentences: Iterable["Sentence"]) -> Iterator["Sentence"]:
+        """Put a tree on every sentence, some hundred at a time, in their order.
+
+        Raises:
+            DataError: A sentence is of a language that the parser cannot read.
+        """
+        remaining = iter(sentences)
+        while some := list(islice(remaining, SENTENCES_AT_A_TIME)):
+            for sentence in some:
+                if self.space is not None and sentence.language not in self.languages:
+                    raise DataError(
+                        f"language {sentence.language!r}: not in this run. Expected one of {', '.join(self.languages)}. "
+                        f"Add it to the recipe, with text and a dictionary."
+                    )
+            yield from self.parser.parse(some, self.space)
+
+
+def load_trained(folder: Path | str, *, system: str = "aligned", pos: str = "none") -> TrainedParser:
+    """Load a parser from a run folder, with all languages that the run has vectors for.
+
+    Args:
+        folder: A run folder.
+        system: Which of the run's parsers: `aligned`, `anchors-only`, `static` or `pos-only`.
+        pos: Whether it reads universal tags: `gold` or `none`.
+
+    Raises:
+        ArtifactError: The folder is no run, or the run has no such parser.
+    """
+    from isogloss.parsing.parser import Parser
+
+    folder = Path(folder)
+    try:
+        recipe = Recipe.model_validate(json.loads((folder / "recipe.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise ArtifactError(
+            f"{folder}: holds no readable recipe.json. Expected the folder of a run. Name one, or make one with "
+            f"isogloss run RECIPE -o {folder}."
+        ) from error
+    home = folder / "parsing" / f"{system}-{pos}"
+    if not home.is_dir():
+        there = ", ".join(sorted(path.name for path in (folder / "parsing").glob("[!.]*"))) or "none"
+        raise ArtifactError(
+            f"{home}: no such parser. The run has: {there}. Choose one with --system and --pos, or finish the run."
+        )
+    check_files(home, read_manifest(home, kind="parser"), deep=False)
+    if system == "pos-only":
+        return TrainedParser(Parser.load(home), None, recipe.languages)
+    vectors, ending = ("static", "-static") if system == "static" else ("lexicon", "")
+    mapped = {language: folder / "mapping" / f"{language}{ending}" for language in recipe.languages}
+    languages = [name for name, path in mapped.items() if name == recipe.reference or path.is_dir()]
+    in_context = languages if system == "aligned" else []
+    plan = SpacePlan(
+        system=system,
+        reference=recipe.reference,
+        anchors={language: folder / vectors / language for language in languages},
+        encoders={language: folder / "encoders" / language for language in in_context},
+        alignments={language: mapped[language] for language in languages if language != recipe.reference},
+    )
+    return TrainedParser(Parser.load(home), load_space(plan), tuple(languages))

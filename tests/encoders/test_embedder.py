@@ -1,0 +1,172 @@
+"""A language model as an encoder: a sentence's vectors are its own, and files bring them back exactly."""
+
+import json
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from isogloss.corpus.sentence import Sentence
+from isogloss.corpus.vocabulary import Vocabulary
+from isogloss.encoders.elmo import embedder
+from isogloss.encoders.elmo.bilm import BiLM
+from isogloss.encoders.elmo.embedder import ELMoEncoder
+from isogloss.encoders.encoder import Encoder
+from isogloss.errors import ArtifactError
+
+WORDS = ["el", "perro", "ve", "un", "pez", ".", "ñu", "🐟", "desconocida", "x" * 60]
+VOCABULARY = Vocabulary.count([WORDS[:7]])
+sentences = st.lists(st.sampled_from(WORDS), min_size=1, max_size=7).map(Sentence.of_forms)
+
+
+def make(tiny, **changes) -> ELMoEncoder:
+    torch.manual_seed(0)
+    shape = tiny.model_copy(update={"word_types": 6, **changes})
+    model = BiLM(shape, types=len(VOCABULARY), dropout=0.5)
+    return ELMoEncoder(model, settings=shape, vocabulary=VOCABULARY, language="es", card={"steps": 3})
+
+
+@pytest.fixture
+def encoder(tiny) -> ELMoEncoder:
+    return make(tiny)
+
+
+def test_it_is_an_encoder(encoder):
+    assert isinstance(encoder, Encoder)
+    assert (encoder.layers, encoder.width) == (3, 16)
+
+
+# Sums in another order differ by rounding: float32 and a handful of layers stay well under this.
+NEARLY = {"rtol": 0, "atol": 1e-5}
+
+
+@given(batch=st.lists(sentences, min_size=1, max_size=6), data=st.data())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+def test_a_sentence_does_not_depend_on_batch_or_order(encoder, batch, data):
+    together = encoder.encode(batch)
+    assert together.vectors.shape == (len(batch), max(map(len, batch)), 3, 16)
+    order = data.draw(st.permutations(range(len(batch))))
+    shuffled = encoder.encode([batch[index] for index in order])
+    for place, index in enumerate(order):
+        length = len(batch[index])
+        alone = encoder.encode([batch[index]]).vectors[0]
+        assert alone.abs().sum(dim=(1, 2)).all(), "every word has a vector"
+        torch.testing.assert_close(together.vectors[index, :length], alone, **NEARLY)
+        torch.testing.assert_close(shuffled.vectors[place, :length], alone, **NEARLY)
+        assert together.mask[index].tolist() == [True] * length + [False] * (len(together.mask[0]) - length)
+        assert not together.vectors[index, length:].any()
+
+
+def test_remembered_vectors_change_nothing_even_when_memory_is_full(encoder, monkeypatch):
+    batches = [[Sentence.of_forms(WORDS[start : start + 4])] for start in range(7)]
+    fresh = [make_fresh(encoder).encode(batch).vectors for batch in batches]
+    monkeypatch.setattr(embedder, "REMEMBERED", 7)
+    for _ in range(2):
+        for batch, expected in zip(batches, fresh, strict=True):
+            torch.testing.assert_close(encoder.encode(batch).vectors, expected, **NEARLY)
+
+
+def make_fresh(encoder: ELMoEncoder) -> ELMoEncoder:
+    return ELMoEncoder(encoder.model, settings=encoder.settings, vocabulary=VOCABULARY, language="es")
+
+
+def test_the_layers_are_those_of_the_model_put_side_by_side(encoder):
+    forms = ["el", "pez", "ve"]
+    vectors = encoder.encode([Sentence.of_forms(forms)]).vectors[0]  # words layers width
+    ids = torch.from_numpy(VOCABULARY.encode(["<S>", "</S>", *forms]))
+    with torch.no_grad():
+        types = encoder.model.without_context(embedder.spellings(["<S>", "</S>", *forms]), ids)
+        inputs = torch.tensor([[0, 2, 3, 4], [1, 4, 3, 2]])[:, :, None]
+        layers = encoder.model.read(types, inputs, [1, 1, 1, 1])
+    for place in range(3):
+        for layer in range(3):
+            forward, backward = layers[layer][0, place + 1, 0], layers[layer][1, 3 - place, 0]
+            torch.testing.assert_close(vectors[place, layer], torch.cat([forward, backward]), **NEARLY)
+
+
+def test_layer_0_is_said_twice_and_knows_no_context(encoder):
+    found = encoder.encode([Sentence.of_forms(["pez", "ve", "pez"]), Sentence.of_forms(["pez"])])
+    layer = found.layer(0)
+    assert torch.equal(layer[0, :, :8], layer[0, :, 8:])
+    assert torch.equal(layer[0, 0], layer[0, 2])
+    assert torch.equal(layer[0, 0], layer[1, 0])
+    assert not torch.equal(found.layer(1)[0, 0], found.layer(1)[0, 2])
+
+
+def test_no_sentences_and_empty_sentences_are_allowed(encoder):
+    nothing = encoder.encode([])
+    assert nothing.vectors.shape == (0, 0, 3, 16)
+    assert nothing.mask.shape == (0, 0)
+    some = encoder.encode([Sentence(()), Sentence.of_forms(["pez"])])
+    assert some.mask.tolist() == [[False], [True]]
+    assert encoder.encode([Sentence(())]).vectors.shape == (1, 0, 3, 16)
+
+
+def test_encoding_leaves_no_gradient_and_has_no_dropout(encoder):
+    sentence = [Sentence.of_forms(WORDS)]
+    one, other = encoder.encode(sentence).vectors, make_fresh(encoder).encode(sentence).vectors
+    assert not one.requires_grad
+    assert one.dtype == torch.float32
+    assert torch.equal(one, other)
+
+
+def test_saving_and_loading_gives_the_same_encoder_bit_for_bit(encoder, tmp_path):
+    encoder.save(tmp_path)
+    again = ELMoEncoder.load(tmp_path)
+    sentence = [Sentence.of_forms(WORDS)]
+    assert torch.equal(again.encode(sentence).vectors, encoder.encode(sentence).vectors)
+    assert (again.settings, again.language, again.card) == (encoder.settings, "es", {"steps": 3})
+    assert again.vocabulary == encoder.vocabulary
+    (tmp_path / "second").mkdir()
+    again.save(tmp_path / "second")
+    names = ["card.json", "model.safetensors", "settings.json", "vocabulary.txt"]
+    assert sorted(path.name for path in (tmp_path / "second").iterdir()) == names
+    for name in names:
+        assert (tmp_path / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
+
+
+FILES = ["settings.json", "card.json", "vocabulary.txt", "model.safetensors"]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_is_named(encoder, tmp_path, name):
+    encoder.save(tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(ArtifactError, match=rf"{name}.* no such file"):
+        ELMoEncoder.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[: len(data) // 2 - 1], lambda data: b"", lambda data: b"\xff\xfe[1]"]
+)
+def test_a_damaged_file_is_named(encoder, tmp_path, name, damage):
+    encoder.save(tmp_path)
+    path = tmp_path / name
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(ArtifactError, match=rf"{name}:"):
+        ELMoEncoder.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"language": ...}, {"model": ...}, {"model": 3}, {"model": {"layers": 0}}, {"model": {"colour": 1}}],
+)
+def test_settings_that_are_none_are_named(encoder, tmp_path, change):
+    encoder.save(tmp_path)
+    path = tmp_path / "settings.json"
+    values = {**json.loads(path.read_text()), **change}
+    path.write_text(json.dumps({key: value for key, value in values.items() if value is not ...}))
+    with pytest.raises(ArtifactError, match=r"settings\.json: not readable as part of a language model"):
+        ELMoEncoder.load(tmp_path)
+
+
+def test_weights_of_another_model_are_refused(encoder, tiny, tmp_path):
+    encoder.save(tmp_path)
+    other = tmp_path / "other"
+    other.mkdir()
+    make(tiny, cell_width=20).save(other)
+    (other / "model.safetensors").rename(tmp_path / "model.safetensors")
+    with pytest.raises(ArtifactError, match=r"model\.safetensors: not readable as part of a language model"):
+        ELMoEncoder.load(tmp_path)
