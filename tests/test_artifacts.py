@@ -1,4 +1,4 @@
-"""Artifacts: either the old one or the new one, never half of one; and a manifest that tells what they are."""
+"""Artifacts: either the old one or the new one, never half of one; and a manifest that says what they are."""
 
 import errno
 import hashlib
@@ -47,7 +47,7 @@ def everything_in(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
 
-# ---------------------------------------------------------------------------------------------------- files
+# ----------------------------------------------------------------------------------------------------- files
 
 
 @pytest.mark.parametrize(
@@ -79,9 +79,7 @@ def test_a_written_file_has_the_rights_that_any_new_file_has(tmp_path):
         (errno.EROFS, "the file system is read-only. Choose another folder"),
     ],
 )
-def test_a_failed_write_is_explained_and_leaves_the_old_file_alone(
-    tmp_path, monkeypatch, call, number, words
-):
+def test_a_failed_write_is_explained_and_leaves_the_old_file_alone(tmp_path, monkeypatch, call, number, words):
     path = tmp_path / "file.txt"
     path.write_text("old")
     with (
@@ -117,9 +115,10 @@ def test_an_interruption_leaves_the_old_file_alone(tmp_path, monkeypatch):
     ],
 )
 def test_refusals_of_the_operating_system_become_one_sentence(number, words):
-    with pytest.raises(
-        OutputError, match=rf"^here: cannot be written: {words}.*run the same command again\.$"
-    ), writing_to(Path("here")):
+    with (
+        pytest.raises(OutputError, match=rf"^here: cannot be written: {words}.*run the same command again\.$"),
+        writing_to(Path("here")),
+    ):
         fail_with(number)()
 
 
@@ -142,7 +141,7 @@ def test_a_folder_in_place_of_a_file_is_explained(tmp_path):
     assert everything_in(tmp_path) == ["x"]
 
 
-# --------------------------------------------------------------------------------------------------- hashes
+# ---------------------------------------------------------------------------------------------------- hashes
 
 
 def test_a_file_is_hashed_by_its_bytes(tmp_path):
@@ -151,9 +150,7 @@ def test_a_file_is_hashed_by_its_bytes(tmp_path):
 
 
 def test_json_is_hashed_as_its_shortest_sorted_form():
-    assert (
-        hash_json({"b": [1, 2.5], "a": "ñ"}) == hashlib.sha256('{"a":"ñ","b":[1,2.5]}'.encode()).hexdigest()
-    )
+    assert hash_json({"b": [1, 2.5], "a": "ñ"}) == hashlib.sha256('{"a":"ñ","b":[1,2.5]}'.encode()).hexdigest()
 
 
 @given(st.dictionaries(st.text(), json_values, max_size=5), st.randoms())
@@ -180,7 +177,7 @@ def test_the_key_tells_kind_format_settings_and_inputs_apart():
     assert len(set(keys)) == len(changes)
 
 
-# -------------------------------------------------------------------------------------------------- folders
+# --------------------------------------------------------------------------------------------------- folders
 
 
 def make_words(draft: Path) -> dict[str, Any]:
@@ -216,9 +213,7 @@ def test_the_manifest_tells_what_the_artifact_is(tmp_path):
     assert manifest.key == artifact_key("anchors", format=2, settings={"min_count": 5}, inputs={"text": "ab"})
     assert before <= datetime.fromisoformat(content["created"]) <= datetime.now(UTC)
     assert content["seconds"] >= 0
-    assert all(
-        content[name] not in ("", "unknown") for name in ("isogloss", "torch", "numpy", "python", "machine")
-    )
+    assert all(content[name] not in ("", "unknown") for name in ("isogloss", "torch", "numpy", "python", "machine"))
 
 
 def test_the_folder_has_the_rights_that_any_new_folder_has(tmp_path):
@@ -266,7 +261,7 @@ def test_when_making_fails_the_artifact_is_absent_or_the_old_one_whole(tmp_path,
 
 @pytest.mark.parametrize("call", ["rename", "fsync"])
 def test_a_full_disk_leaves_no_trace(tmp_path, monkeypatch, call):
-    with monkeypatch.context() as patch, pytest.raises(OutputError, match="disk is full. Free some space"):
+    with monkeypatch.context() as patch, pytest.raises(OutputError, match=r"disk is full\. Free some space"):
         patch.setattr(os, call, fail_with(errno.ENOSPC))
         build(tmp_path / "es")
     assert everything_in(tmp_path) == []
@@ -298,7 +293,7 @@ def test_an_unwritable_place_is_explained(tmp_path):
 
 def test_a_file_in_the_place_of_the_folder_is_not_replaced(tmp_path):
     (tmp_path / "es").write_text("somebody's notes")
-    with pytest.raises(OutputError, match=r"es: cannot be written: a file of that name is in the way"):
+    with pytest.raises(OutputError, match=r"es: is there already and is not an artifact of isogloss"):
         build(tmp_path / "es", lambda draft: pytest.fail("it should be refused before any work"))
     assert (tmp_path / "es").read_text() == "somebody's notes"
     assert everything_in(tmp_path) == ["es"]
@@ -365,9 +360,7 @@ def test_a_manifest_that_is_none_is_explained(tmp_path, text, words):
 
 
 def test_a_folder_that_is_not_there_is_explained(tmp_path):
-    with pytest.raises(
-        ArtifactError, match=r"es: no such folder\. Expected a folder written by isogloss\. Check the"
-    ):
+    with pytest.raises(ArtifactError, match=r"es: no such folder\. Expected a folder written by isogloss\. Check the"):
         read_manifest(tmp_path / "es")
 
 

@@ -27,9 +27,7 @@ EVERY_CLASS = pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name_
 
 
 def test_the_settings_are_found():
-    assert {"LoopSettings", "BiLMSettings", "BiLMTrainingSettings", "Recipe"} <= {
-        kind.__name__ for kind in ALL
-    }
+    assert {"LoopSettings", "BiLMSettings", "BiLMTrainingSettings", "Recipe"} <= {kind.__name__ for kind in ALL}
 
 
 @EVERY_CLASS
@@ -45,9 +43,7 @@ def test_all_defaults_are_valid(kind):
         for name, field in kind.model_fields.items()
         if not field.is_required()
     }
-    given = {
-        name: value.model_dump() if isinstance(value, Settings) else value for name, value in defaults.items()
-    }
+    given = {name: value.model_dump() if isinstance(value, Settings) else value for name, value in defaults.items()}
     try:
         made = kind.model_validate(given)
     except ValidationError as error:

@@ -1,5 +1,6 @@
 """The command line's entry: errors become one line and exit status 2."""
 
+import errno
 import logging
 import os
 import sys
@@ -9,13 +10,15 @@ from isogloss.errors import IsoglossError
 
 def main() -> None:
     """Run the command line."""
-    from isogloss.cli import app
-
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")
     try:
-        app()
+        try:
+            _run()
+        finally:
+            sys.stdout.flush()
     except IsoglossError as error:
-        print(f"isogloss: {error}", file=sys.stderr)
+        for line in str(error).splitlines():  # a recipe may have several faults, each with a line of its own
+            print(f"isogloss: {line}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print(
@@ -24,9 +27,33 @@ def main() -> None:
         )
         sys.exit(130)
     except BrokenPipeError:
-        # Whoever read our output has read enough. Python would complain once more when it closes the stream.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()  # whoever read our output has read enough
         sys.exit(0)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        _forget_output()
+        print(
+            f"isogloss: standard output: writing failed ({error.strerror}). Expected room for the result. Free some "
+            f"space or choose another place.",
+            file=sys.stderr,
+        )
+        sys.exit(2)
+
+
+def _run() -> None:
+    from isogloss.cli import Ended, app
+
+    try:
+        app()
+    except Ended as error:
+        assert error.__cause__ is not None, "always raised from an exception"
+        raise error.__cause__ from None
+
+
+def _forget_output() -> None:
+    """Keep Python from complaining once more when it closes a stream that cannot be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -36,22 +36,32 @@ from isogloss.errors import ArtifactError, OutputError
 MANIFEST = "manifest.json"
 
 
+_DISK_ERRORS = {
+    errno.ENOSPC: "the disk is full. Free some space",
+    errno.EDQUOT: "the disk quota is used up. Free some space",
+    errno.EROFS: "the file system is read-only. Choose another folder",
+}
+_REFUSALS = _DISK_ERRORS | {
+    errno.EACCES: "permission denied. Choose a folder that you may write to",
+    errno.EPERM: "permission denied. Choose a folder that you may write to",
+    errno.ENOTDIR: "a part of the path is a file, not a folder. Choose another folder",
+    errno.EEXIST: "a file of that name is in the way. Choose another name",
+    errno.EISDIR: "it is a folder, not a file. Choose another name",
+}
+
+
 @contextmanager
-def writing_to(path: Path) -> Iterator[None]:
-    """Within the block, turn the operating system's refusals into one clear `OutputError` about `path`."""
+def writing_to(path: Path, *, when: Mapping[int, str] = _REFUSALS) -> Iterator[None]:
+    """Within the block, turn the operating system's refusals into one clear `OutputError` about `path`.
+
+    Args:
+        path: What is being written.
+        when: The refusals meant, by their number, with what to say.
+    """
     try:
         yield
     except OSError as error:
-        reason = {
-            errno.ENOSPC: "the disk is full. Free some space",
-            errno.EDQUOT: "the disk quota is used up. Free some space",
-            errno.EACCES: "permission denied. Choose a folder that you may write to",
-            errno.EPERM: "permission denied. Choose a folder that you may write to",
-            errno.EROFS: "the file system is read-only. Choose another folder",
-            errno.ENOTDIR: "a part of the path is a file, not a folder. Choose another folder",
-            errno.EEXIST: "a file of that name is in the way. Choose another name",
-            errno.EISDIR: "it is a folder, not a file. Choose another name",
-        }.get(error.errno or 0)
+        reason = when.get(error.errno or 0)
         if reason is None:
             raise
         raise OutputError(f"{path}: cannot be written: {reason} and run the same command again.") from error
@@ -152,9 +162,7 @@ def check_files(folder: Path, manifest: Manifest, *, deep: bool = True) -> None:
     for name, expected in manifest.content["files"].items():
         path = folder / name
         if not path.is_file():
-            raise ArtifactError(
-                f"{path}: missing, though the manifest lists it. Delete {folder} and run again."
-            )
+            raise ArtifactError(f"{path}: missing, though the manifest lists it. Delete {folder} and run again.")
         if path.stat().st_size != expected["bytes"] or (deep and hash_file(path) != expected["sha256"]):
             raise ArtifactError(
                 f"{path}: differs from what was written (size or SHA-256). Delete {folder} and run again."
@@ -198,15 +206,16 @@ def build_artifact(
         OutputError: The disk is full or the folder is not writable; nothing is left behind.
     """
     started = time.monotonic()
+    _refuse_to_replace(folder, kind)
     with writing_to(folder.parent):
         folder.parent.mkdir(parents=True, exist_ok=True)
     with writing_to(folder):
-        if folder.exists() and not folder.is_dir():
-            raise FileExistsError(errno.EEXIST, "somebody's file")
         draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".partial"))
-        try:
-            os.chmod(draft, 0o777 & ~_umask())
+    try:
+        os.chmod(draft, 0o777 & ~_umask())
+        with writing_to(folder, when=_DISK_ERRORS):  # other refusals may be about what `make` reads
             more = make(draft) or {}
+        with writing_to(folder):
             content = {
                 "kind": kind,
                 "format": format,
@@ -224,9 +233,9 @@ def build_artifact(
             text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
             write_atomically(draft / MANIFEST, text)
             _replace_folder(draft, folder)
-        except BaseException:
-            shutil.rmtree(draft, ignore_errors=True)
-            raise
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
     return Manifest(content)
 
 
@@ -259,21 +268,26 @@ def _version(package: str) -> str:
 def _files_in(folder: Path) -> dict[str, dict[str, Any]]:
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     return {
-        path.relative_to(folder).as_posix(): {"sha256": hash_file(path), "bytes": path.stat().st_size}
-        for path in paths
+        path.relative_to(folder).as_posix(): {"sha256": hash_file(path), "bytes": path.stat().st_size} for path in paths
     }
 
 
 def _refuse_to_replace(folder: Path, kind: str) -> None:
-    """Make sure that nothing of value is overwritten: a folder that is not an artifact of this kind stays."""
-    if folder.is_dir() and any(folder.iterdir()):
+    """Make sure that nothing of value is overwritten: what is not an artifact of this kind stays."""
+    if (folder.is_dir() and not any(folder.iterdir())) or not folder.exists():
+        return
+    found = "not an artifact of isogloss"
+    if (folder / MANIFEST).is_file():
         try:
-            read_manifest(folder, kind=kind)
-        except ArtifactError as error:
-            raise OutputError(
-                f"{folder}: is there already and is not {kind!r} made by isogloss. Expected a new or empty folder. "
-                f"Choose another name, or remove it yourself."
-            ) from error
+            found = read_manifest(folder).kind
+        except ArtifactError:
+            return  # one of ours, damaged
+        if found == kind:
+            return
+    raise OutputError(
+        f"{folder}: is there already and is {found}. Expected a new or empty folder, or one that holds {kind}. Choose "
+        f"another name, or remove it yourself."
+    )
 
 
 def _replace_folder(draft: Path, folder: Path) -> None:

@@ -9,8 +9,23 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+
+
+class Ended(Exception):
+    """A command was ended by Ctrl-C or by a closed pipe. Typer would answer these itself, and in its own words."""
+
+
+class _Commands(TyperGroup):
+    def invoke(self, ctx: typer.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, BrokenPipeError) as error:
+            raise Ended from error
+
 
 app = typer.Typer(
+    cls=_Commands,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -41,9 +56,7 @@ def version(
 def run(
     recipe: Annotated[Path, typer.Argument(help="A TOML file.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Run folder; by default runs/NAME.")] = None,
-    set_: Annotated[
-        list[str], typer.Option("--set", help="Override a setting: KEY=VALUE. May be repeated.")
-    ] = [],  # noqa: B006
+    set_: Annotated[list[str], typer.Option("--set", help="Override a setting: KEY=VALUE. May be repeated.")] = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
     """Run a whole experiment: language models, anchors, alignment, parsers, scores.
@@ -84,10 +97,11 @@ def invent(
     Example: `isogloss invent -o family -l qal -l qel --sentences 1000`
     """
     from isogloss.artifacts import build_artifact
+    from isogloss.commands import checked
     from isogloss.corpus.invented.family import FamilySettings, write_family
 
     given = {"languages": tuple(language)} if language else {}
-    settings = FamilySettings(text_sentences=sentences, seed=seed, **given)
+    settings = checked(FamilySettings, text_sentences=sentences, seed=seed, **given)
     build_artifact(
         out,
         "corpus",
@@ -212,9 +226,7 @@ def parse(
     folder: Annotated[Path, typer.Argument(help="Folder of a run.")],
     file: Annotated[Path, typer.Argument(help="CoNLL-U, or raw text with one sentence a line.")],
     language: Language,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="CoNLL-U file; by default standard output.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="CoNLL-U file; by default standard output.")] = None,
     system: Annotated[str, typer.Option(help="Which of the run's parsers.")] = "aligned",
     pos: Annotated[str, typer.Option(help="none, or gold: read the tags of the input.")] = "none",
     tokenised: Tokenised = False,
@@ -282,9 +294,7 @@ def _print_precision(rows: list[dict[str, Any]]) -> None:
                 f"{row['precision@1']:.3f}, @5 {row['precision@5']:.3f} ({row['tested_words']} test words, CSLS)"
             )
         else:
-            print(
-                f"{row['source']}→{row['target']} {row['vectors']} {row['layer']}: {row['usable_pairs']} pairs used"
-            )
+            print(f"{row['source']}→{row['target']} {row['vectors']} {row['layer']}: {row['usable_pairs']} pairs used")
 
 
 def _print_facts(facts: dict[str, Any], as_json: bool) -> None:

@@ -5,14 +5,20 @@ Each receives paths and plain values, makes one artifact or answer, and returns 
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
-from isogloss.artifacts import build_artifact, hash_file, read_manifest, up_to_date, write_atomically
+from pydantic import ValidationError
+
+from isogloss.artifacts import build_artifact, hash_file, read_manifest, up_to_date
+from isogloss.compute.settings import ComputeSettings
 from isogloss.compute.workers import Event, Task, run_tasks
 from isogloss.errors import ConlluError, RecipeError, TextError
 from isogloss.plan import FORMATS, Stage, run_stage
 from isogloss.recipe import LanguageCorpus
+from isogloss.settings import Settings
 from isogloss.stages import make_alignments, make_anchors, make_encoder, read_text_of
+
+S = TypeVar("S", bound=Settings)
 
 
 def train_lm(
@@ -43,16 +49,17 @@ def train_lm(
 
     if size not in SIZES:
         raise RecipeError(f"--size: found {size!r}. Expected one of {', '.join(SIZES)}. Choose one.")
-    settings = BiLMTrainingSettings(model=SIZES[size], epochs=epochs)
+    settings = checked(BiLMTrainingSettings, model=SIZES[size], epochs=epochs)
+    threads = checked(ComputeSettings, threads=threads).threads
     out = Path(out).absolute()
-    corpus = LanguageCorpus(text=str(_readable(text)), tokenised=tokenised, max_sentences=max_sentences)
+    corpus = checked(LanguageCorpus, text=str(_readable(text)), tokenised=tokenised, max_sentences=max_sentences)
     stage = Stage(
         name=out.name,
         kind="encoder",
         make=make_encoder,
         settings={"language": language, "tokenised": tokenised, "max_sentences": max_sentences}
         | {"training": settings.model_dump(mode="json"), "seed": seed},
-        inputs={"text": hash_file(Path(text))},
+        inputs={"text": _hash(text)},
         seed=seed,
     )
     arguments = {
@@ -76,6 +83,7 @@ def embed(model: Path, text: Path, out: Path, *, tokenised: bool = False) -> int
     import torch
     from safetensors.torch import save
 
+    from isogloss.corpus.raw_text import write_whole
     from isogloss.encoders.elmo.embedder import ELMoEncoder
 
     encoder = ELMoEncoder.load(_artifact(model, "encoder"))
@@ -83,7 +91,8 @@ def embed(model: Path, text: Path, out: Path, *, tokenised: bool = False) -> int
     for number, sentence in enumerate(read_text_of(_corpus(text, tokenised), encoder.language)):
         found = encoder.encode([sentence]).vectors[0]  # words layers width
         vectors[str(number)] = found.transpose(0, 1).contiguous()
-    write_atomically(Path(out), save(vectors, {"language": encoder.language}))
+    with write_whole(out) as file:
+        file.write(save(vectors, {"language": encoder.language}))
     return len(vectors)
 
 
@@ -100,19 +109,17 @@ def anchors(
     from isogloss.encoders.elmo.embedder import ELMoEncoder
     from isogloss.lexicon.settings import AnchorSettings
 
-    settings = AnchorSettings(min_count=min_count, max_sentences=max_sentences)
+    settings = checked(AnchorSettings, min_count=min_count, max_sentences=max_sentences)
     manifest = read_manifest(_artifact(model, "encoder"))
     language = ELMoEncoder.load(model).language
     corpus = _corpus(text, tokenised)
     made = build_artifact(
         Path(out).absolute(),
         "anchors",
-        lambda draft: make_anchors(
-            draft, corpus=corpus, language=language, encoder=Path(model), settings=settings
-        ),
+        lambda draft: make_anchors(draft, corpus=corpus, language=language, encoder=Path(model), settings=settings),
         format=FORMATS["anchors"],
         settings={"language": language, "tokenised": tokenised, "anchors": settings.model_dump(mode="json")},
-        inputs={"text": hash_file(Path(text)), "encoder": manifest.key},
+        inputs={"text": _hash(text), "encoder": manifest.key},
     )
     return made.content["word_types"]
 
@@ -145,24 +152,15 @@ def align(
     Returns:
         One row per layer: how it was found and, with `test`, precision@1, @5 and @10.
     """
-    from pydantic import ValidationError
-
     from isogloss.lexicon.anchor_files import load_anchors
     from isogloss.mapping.settings import ProcrustesSettings
 
-    try:
-        settings = ProcrustesSettings.model_validate(
-            {
-                "normalisation": normalisation,
-                "refinements": refinements,
-                "too_few_pairs": "complete" if few_pairs else "error",
-            }
-        )
-    except ValidationError as error:
-        problem = error.errors()[0]
-        raise RecipeError(
-            f"{problem['loc'][0]}: found {problem['input']!r}. {problem['msg']}. Change it."
-        ) from error
+    settings = checked(
+        ProcrustesSettings,
+        normalisation=normalisation,
+        refinements=refinements,
+        too_few_pairs="complete" if few_pairs else "error",
+    )
     inputs = {"source_anchors": read_manifest(source, kind="anchors").key}
     inputs["target_anchors"] = read_manifest(target, kind="anchors").key
     arguments = {
@@ -237,6 +235,20 @@ def score(gold: Path, system: Path) -> dict[str, Any]:
     return facts
 
 
+def checked(kind: type[S], **values: Any) -> S:
+    """Make settings of values from outside.
+
+    Raises:
+        RecipeError: A value is not what it should be.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        message = problem["msg"].replace("Input should be", "Expected a value")
+        raise RecipeError(f"{problem['loc'][0]}: found {problem['input']!r}. {message}. Change it.") from error
+
+
 def _run_alone(
     stage: Stage, out: Path, arguments: dict[str, Any], *, threads: int, on_event: Callable[[Event], None]
 ) -> None:
@@ -265,6 +277,15 @@ def _readable(path: Path) -> Path:
         what = "is a folder" if Path(path).is_dir() else "no such file"
         raise TextError(f"{path}: {what}. Expected a text file. Check the path.")
     return Path(path)
+
+
+def _hash(path: Path) -> str:
+    try:
+        return hash_file(Path(path))
+    except OSError as error:
+        raise TextError(
+            f"{path}: cannot be read ({error.strerror}). Expected a text that you may read. Check its permissions."
+        ) from error
 
 
 def _is_conllu(path: Path) -> bool:

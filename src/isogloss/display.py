@@ -96,14 +96,10 @@ def _bars() -> Iterator[Callable[[Event], None]]:
 def describe(event: Event) -> str:
     """Say in words how far a stage is.
 
-    >>> describe({"done": 500, "total": 1000, "rate": 12345, "unit": "words", "seconds_left": 61, "loss": 2.5})
+    >>> describe({"done": 500, "total": 1000, "rate": 12345, "unit": "words", "seconds_left": 61.0, "loss": 2.5})
     'step 500 of 1,000, loss 2.500, 12,345 words/s, 1:01 left'
     """
-    parts = [
-        f"step {event['done']:,} of {event['total']:,}"
-        if event.get("total")
-        else f"{event['done']:,} sentences"
-    ]
+    parts = [f"step {event['done']:,} of {event['total']:,}" if event.get("total") else f"{event['done']:,} sentences"]
     if "loss" in event:
         parts.append(f"loss {event['loss']:.3f}")
     if "score" in event:
@@ -117,7 +113,7 @@ def describe(event: Event) -> str:
 def duration(seconds: float) -> str:
     """Write a duration as people read it.
 
-    >>> duration(75), duration(3675)
+    >>> duration(75.0), duration(3675.0)
     ('1:15', '1:01:15')
     """
     minutes, rest = divmod(round(seconds), 60)

@@ -28,9 +28,7 @@ def draw_run(recipe: Recipe, folder: Path, stages: Sequence[Stage]) -> list[Path
         if f"mapping/{language}" in made:
             try:
                 drawn.append(
-                    _draw_map(
-                        recipe, folder, made[f"mapping/{language}"], visuals / f"anchors-{language}.svg"
-                    )
+                    _draw_map(recipe, folder, made[f"mapping/{language}"], visuals / f"anchors-{language}.svg")
                 )
             except IsoglossError as error:
                 log.warning("no map of anchors: %s", error)
@@ -64,9 +62,7 @@ def _draw_map(recipe: Recipe, folder: Path, stage: Stage, path: Path) -> Path:
     return path
 
 
-def _draw_example(
-    recipe: Recipe, folder: Path, made: dict[str, Stage], language: str, path: Path
-) -> Path | None:
+def _draw_example(recipe: Recipe, folder: Path, made: dict[str, Stage], language: str, path: Path) -> Path | None:
     """Draw the first sentence of a good length as our parser sees it, with its mistakes marked."""
     from isogloss.corpus.conllu import iterate_conllu
     from isogloss.visuals.dependency_tree import draw_tree

@@ -17,7 +17,8 @@ from isogloss import stages as work
 from isogloss.artifacts import artifact_key, build_artifact, hash_file, up_to_date
 from isogloss.compute.workers import report
 from isogloss.corpus.invented.family import FamilySettings
-from isogloss.recipe import ALIGNED, LanguageCorpus, Recipe
+from isogloss.errors import DataError
+from isogloss.recipe import ALIGNED, INVENTED_SPLITS, LanguageCorpus, Recipe
 from isogloss.stages import SpacePlan
 
 log = logging.getLogger(__name__)
@@ -112,7 +113,12 @@ class _Planner:
         assert name is not None
         if self.recipe.invented is not None:
             return f"{self.stages['corpus'].key}:{Path(name).relative_to(self.folder)}"
-        return self._hash_of(str(name))
+        try:
+            return self._hash_of(str(name))
+        except OSError as error:
+            raise DataError(
+                f"{name}: cannot be read ({error.strerror}). Expected a file that you may read. Check its permissions."
+            ) from error
 
     def add(self, stage: Stage, **arguments: Any) -> None:
         """Add a stage; what must know the stage's key comes as `arguments`."""
@@ -268,9 +274,7 @@ class _Planner:
                     else:
                         log.info("%s has no train and dev treebank: no supervised parser of it.", language)
 
-    def add_parser(
-        self, system: str, pos: str, trained_on: tuple[str, ...], tested_on: tuple[str, ...]
-    ) -> None:
+    def add_parser(self, system: str, pos: str, trained_on: tuple[str, ...], tested_on: tuple[str, ...]) -> None:
         """Plan the training of one parser, and the parsing and scoring with it."""
         recipe = self.recipe
         label = f"{system}-{pos}" + (f"-{tested_on[0]}" if system == "supervised" else "")
@@ -364,7 +368,7 @@ def _invented_corpora(family: FamilySettings, folder: Path) -> dict[str, Languag
     return {
         language: LanguageCorpus(
             text=at(language, "text.txt"),
-            treebank={split: at(language, f"{split}.conllu") for split in ("train", "dev", "test")},
+            treebank={split: at(language, f"{split}.conllu") for split in INVENTED_SPLITS},
             licence=INVENTED_LICENCE,
         )
         for language in family.languages

@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field, PositiveInt, ValidationError
 
 from isogloss.compute.settings import ComputeSettings
 from isogloss.corpus.invented.family import FamilySettings
+from isogloss.corpus.invented.languages import LANGUAGES
 from isogloss.encoders.elmo.settings import BiLMTrainingSettings
 from isogloss.encoders.settings import StaticSettings
 from isogloss.errors import RecipeError
@@ -29,6 +30,8 @@ System = Literal["pos-only", "unaligned", "anchors-only", "static", "aligned", "
 ALIGNED = ("anchors-only", "static", "aligned")
 """Systems whose languages share one space."""
 Pos = Literal["none", "gold"]
+INVENTED_SPLITS = ("train", "dev", "test")
+"""Splits that the treebanks of invented languages have."""
 
 
 class LanguageCorpus(Settings):
@@ -149,14 +152,12 @@ def load_recipe(path: Path, *, overrides: Sequence[str] = ()) -> Recipe:
         raise RecipeError(f"{path}: no such file. Expected a recipe (TOML). Check the path.") from error
     except IsADirectoryError as error:
         raise RecipeError(f"{path}: is a folder. Expected a recipe (TOML). Name the file in it.") from error
-    except PermissionError as error:
+    except OSError as error:
         raise RecipeError(
-            f"{path}: permission denied. Expected a recipe (TOML) that you may read."
+            f"{path}: cannot be read ({error.strerror}). Expected a recipe (TOML). Check path and permissions."
         ) from error
     except UnicodeDecodeError as error:
-        raise RecipeError(
-            f"{path}: not UTF-8 (byte {error.start}). Expected TOML. Save it as UTF-8."
-        ) from error
+        raise RecipeError(f"{path}: not UTF-8 (byte {error.start}). Expected TOML. Save it as UTF-8.") from error
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{path}: not TOML: {error}. Mend that line.") from error
     for override in overrides:
@@ -164,7 +165,7 @@ def load_recipe(path: Path, *, overrides: Sequence[str] = ()) -> Recipe:
     try:
         recipe = Recipe.model_validate(values)
     except ValidationError as error:
-        raise RecipeError("\n".join(_explain(path, values, problem) for problem in error.errors())) from error
+        raise RecipeError("\n".join(_explain(path, values, error.errors()))) from error
     _check_languages(path, recipe)
     return _with_files(path, recipe)
 
@@ -173,9 +174,7 @@ def _set(values: dict[str, Any], override: str) -> None:
     """Put one override into the recipe's values."""
     key, sign, text = override.partition("=")
     if not sign or not key.strip():
-        raise RecipeError(
-            f"--set {override}: found no '='. Expected KEY=VALUE, as in --set encoders.epochs=3."
-        )
+        raise RecipeError(f"--set {override}: found no '='. Expected KEY=VALUE, as in --set encoders.epochs=3.")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -188,23 +187,54 @@ def _set(values: dict[str, Any], override: str) -> None:
     values[last] = value
 
 
-def _explain(path: Path, values: Mapping[str, Any], problem: Mapping[str, Any]) -> str:
-    """Say in one line what pydantic found: place, what was found, what was expected, what to do."""
-    place = [part for part in problem["loc"] if part != "function-after"]
-    shown = ".".join(map(str, place))
-    where = f"{path}, {shown}"
-    match problem["type"]:
-        case "extra_forbidden":
-            known = _known_keys(place[:-1])
-            close = difflib.get_close_matches(str(place[-1]), known, n=1, cutoff=0.0) if known else []
-            prefix = "".join(f"{part}." for part in place[:-1])
-            hint = f" Did you mean {prefix}{close[0]}?" if close else ""
-            return f"{where}: unknown key.{hint} Valid keys here: {', '.join(sorted(known))}."
-        case "missing":
-            return f"{where}: missing. Expected a value. Add it to the recipe."
-        case _:
-            message = problem["msg"].removeprefix("Input ").removeprefix("Value error, ")
-            return f"{where}: found {problem['input']!r}; the value {message}. Change it."
+_SHAPES = {
+    "model_type": "should be a table",
+    "dict_type": "should be a table",
+    "tuple_type": "should be a list",
+}
+"""What TOML calls the types of pydantic's messages."""
+
+
+def _explain(path: Path, values: Mapping[str, Any], problems: Sequence[Any]) -> list[str]:
+    """Say in one line each what pydantic found: place, what was found, what was expected, what to do."""
+    lines: dict[str, str] = {}
+    for problem in problems:
+        place = _place(problem, values)
+        where = f"{path}, {'.'.join(map(str, place))}"
+        match problem["type"]:
+            case "extra_forbidden":
+                known = _known_keys(place[:-1])
+                close = difflib.get_close_matches(str(place[-1]), known, n=1, cutoff=0.0)
+                prefix = "".join(f"{part}." for part in place[:-1])
+                hint = f" Did you mean {prefix}{close[0]}?" if close else ""
+                lines[where] = f"{where}: unknown key.{hint} Valid keys here: {', '.join(sorted(known))}."
+            case "missing":
+                lines[where] = f"{where}: missing. Expected a value. Add it to the recipe."
+            case "literal_error" if isinstance(problem["input"], Mapping):
+                pass  # a table, where a name could stand too: what is wrong in the table is told by itself
+            case kind:
+                message = problem["msg"].removeprefix("Input ").removeprefix("Value error, ")
+                message = _SHAPES.get(kind, message)
+                if where in lines:  # one line for a value that may be of several types, and is of none
+                    lines[where] = lines[where].removesuffix(". Change it.") + f", or {message}. Change it."
+                else:
+                    found = f"found {problem['input']!r}; the value {message}"
+                    lines[where] = f"{where}: {found.rstrip('.')}. Change it."
+    return list(lines.values())
+
+
+def _place(problem: Any, values: Any) -> list[Any]:
+    """Return where a problem lies: pydantic's own place without the names that it gives to types of a union."""
+    place = []
+    for index, part in enumerate(problem["loc"]):
+        known = range(len(values)) if isinstance(values, list) else values
+        is_there = isinstance(known, Mapping | range) and part in known
+        is_missing = problem["type"] == "missing" and index == len(problem["loc"]) - 1
+        if is_there or is_missing:
+            place.append(part)
+        if is_there:
+            values = values[part]
+    return place
 
 
 def _known_keys(place: Sequence[Any]) -> list[str]:
@@ -213,7 +243,7 @@ def _known_keys(place: Sequence[Any]) -> list[str]:
     for part in place:
         if isinstance(model, type) and issubclass(model, BaseModel) and str(part) in model.model_fields:
             model = _settings_class(model.model_fields[str(part)].annotation)
-        # Any other part is the key of a dict of tables, such as a language code, or a tag of a union.
+        # Any other part is the key of a dict of tables, such as a language code.
     return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
 
 
@@ -231,9 +261,7 @@ def _settings_class(annotation: Any) -> Any:
 def _check_languages(path: Path, recipe: Recipe) -> None:
     """Check that every language named anywhere has the data it needs."""
     if recipe.invented is not None and recipe.corpus:
-        raise RecipeError(
-            f"{path}: found both [invented] and [corpus]. Expected one of them. Remove the other."
-        )
+        raise RecipeError(f"{path}: found both [invented] and [corpus]. Expected one of them. Remove the other.")
     table = "invented.languages" if recipe.invented is not None else "corpus"
     known = recipe.invented.languages if recipe.invented is not None else tuple(recipe.corpus)
     named = [("reference", [recipe.reference])]
@@ -246,9 +274,11 @@ def _check_languages(path: Path, recipe: Recipe) -> None:
                     f"{path}, {key}: {language!r} is not in [{table}], which has {listed}. Add it there, or "
                     f"remove it here."
                 )
-    if not recipe.parsing.train_on:
-        raise RecipeError(f"{path}, parsing.train_on: found no language. Expected one or more. Name one.")
+    for key in ("train_on", "test_on", "test_splits", "systems", "pos"):
+        if not getattr(recipe.parsing, key):
+            raise RecipeError(f"{path}, parsing.{key}: found an empty list. Expected one or more. Name one.")
     if recipe.invented is not None:
+        _check_invented(path, recipe, recipe.invented)
         return
     for language in recipe.parsing.train_on:
         for split in ("train", "dev"):
@@ -267,9 +297,7 @@ def _check_languages(path: Path, recipe: Recipe) -> None:
     if recipe.needs_text:
         for language in recipe.languages:
             if recipe.corpus[language].text is None:
-                raise RecipeError(
-                    f"{path}, corpus.{language}.text: missing. Expected raw text. Add the file."
-                )
+                raise RecipeError(f"{path}, corpus.{language}.text: missing. Expected raw text. Add the file.")
     if recipe.needs_alignment and not recipe.mapping.dictionaries:
         raise RecipeError(
             f"{path}, mapping.dictionaries: missing. Expected a pattern such as '{{data}}/{{target}}-{{source}}.tsv', "
@@ -277,9 +305,30 @@ def _check_languages(path: Path, recipe: Recipe) -> None:
         )
 
 
+def _check_invented(path: Path, recipe: Recipe, family: FamilySettings) -> None:
+    """Check that the invented family has what the recipe asks of it."""
+    unknown = [language for language in family.languages if language not in LANGUAGES]
+    if unknown:
+        raise RecipeError(
+            f"{path}, invented.languages: found {', '.join(unknown)}. Expected some of {', '.join(LANGUAGES)}. "
+            f"Choose among these."
+        )
+    if family.languages[0] != recipe.reference:
+        raise RecipeError(
+            f"{path}, invented.languages: the first is {family.languages[0]!r}, and the dictionaries lead into it. "
+            f"Expected the reference, {recipe.reference!r}. Put it first."
+        )
+    for split in recipe.parsing.test_splits:
+        if split not in INVENTED_SPLITS:
+            raise RecipeError(
+                f"{path}, parsing.test_splits: found {split!r}. Expected some of {', '.join(INVENTED_SPLITS)}, which "
+                f"invented languages have. Choose among these."
+            )
+
+
 def _with_files(path: Path, recipe: Recipe) -> Recipe:
     """Make the recipe's paths absolute and check that the files are there."""
-    data = os.environ.get("ISOGLOSS_DATA") or str(path.parent / recipe.data)
+    data = os.path.abspath(os.environ.get("ISOGLOSS_DATA") or path.parent / recipe.data)
 
     def found(key: str, name: str) -> str:
         file = Path(os.path.abspath(path.parent / name.replace("{data}", data)))
@@ -287,17 +336,14 @@ def _with_files(path: Path, recipe: Recipe) -> Recipe:
             what = "is a folder" if file.is_dir() else "no such file"
             raise RecipeError(
                 f"{path}, {key}: {file}: {what}. Expected a file. Paths are relative to the recipe's folder; {{data}} is "
-                f"{os.path.abspath(data)} (set ISOGLOSS_DATA to change it)."
+                f"{data} (set ISOGLOSS_DATA to change it)."
             )
         return str(file)
 
     corpus = {}
     for language, entry in recipe.corpus.items():
         text = found(f"corpus.{language}.text", entry.text) if entry.text is not None else None
-        treebank = {
-            split: found(f"corpus.{language}.treebank.{split}", name)
-            for split, name in entry.treebank.items()
-        }
+        treebank = {split: found(f"corpus.{language}.treebank.{split}", name) for split, name in entry.treebank.items()}
         corpus[language] = entry.model_copy(update={"text": text, "treebank": treebank})
     mapping = recipe.mapping
     patterns = {}

@@ -23,6 +23,9 @@ from isogloss.reports.results import Score, read_scores, write_scores
 
 log = logging.getLogger(__name__)
 
+RECIPE = "recipe.json"
+LOCK = ".lock"
+
 
 @dataclass(frozen=True)
 class Run:
@@ -62,13 +65,14 @@ def run(
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(Path(recipe), overrides=overrides)
     folder = Path(folder if folder is not None else Path("runs") / recipe.name).absolute()
+    _refuse_to_mix(folder)
     with writing_to(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with _only_run_in(folder):
         remove_drafts(folder)
         stages = plan_stages(recipe, folder)
         missing = [stage for stage in stages if not up_to_date(folder / stage.name, stage.key)]
-        write_atomically(folder / "recipe.json", recipe.model_dump_json(indent=2) + "\n")
+        write_atomically(folder / RECIPE, recipe.model_dump_json(indent=2) + "\n")
         with _log_file(folder / "log.jsonl") as write:
 
             def tell(event: Event) -> None:
@@ -94,6 +98,18 @@ def run(
             )
         _forget_others(folder, stages)
         return _conclude(recipe, folder, stages, [stage.name for stage in missing])
+
+
+def _refuse_to_mix(folder: Path) -> None:
+    """Make sure that a run folder is new or already one: we remove and replace things in it."""
+    if not folder.is_dir() or (folder / RECIPE).is_file():
+        return
+    for path in sorted(folder.iterdir()):
+        if path.name != LOCK and not path.name.endswith(".partial"):
+            raise OutputError(
+                f"{folder}: holds {path.name}, and is no run folder (no {RECIPE}). Expected a new or empty folder, or "
+                f"that of an earlier run. Choose another with -o."
+            )
 
 
 def _tasks(stages: list[Stage], folder: Path) -> list[Task]:
@@ -146,7 +162,9 @@ def _conclude(recipe: Recipe, folder: Path, stages: list[Stage], made: list[str]
 @contextmanager
 def _log_file(path: Path) -> Iterator[Callable[[Event], None]]:
     """Append events to a JSON-lines file."""
-    with writing_to(path), path.open("a", encoding="utf-8") as file:
+    with writing_to(path):
+        file = path.open("a", encoding="utf-8")
+    with file:
 
         def write(event: Event) -> None:
             with writing_to(path):
@@ -164,8 +182,10 @@ def _only_run_in(folder: Path) -> Iterator[None]:
     except ImportError:  # not on Windows
         yield
         return
-    path = folder / ".lock"
-    with writing_to(path), path.open("w") as file:
+    path = folder / LOCK
+    with writing_to(path):
+        file = path.open("w")
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

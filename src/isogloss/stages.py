@@ -78,9 +78,7 @@ def make_anchors(
     return {"word_types": len(anchors[0])}
 
 
-def make_static(
-    draft: Path, *, corpus: LanguageCorpus, language: str, settings: Any, seed: int
-) -> Mapping[str, Any]:
+def make_static(draft: Path, *, corpus: LanguageCorpus, language: str, settings: Any, seed: int) -> Mapping[str, Any]:
     """Make one language's word vectors without context from its raw text."""
     from isogloss.encoders.static import static_vectors
     from isogloss.lexicon.anchor_files import save_anchors
@@ -160,9 +158,7 @@ def make_parser(
         settings=settings,
         seed=seed,
         checkpoints=kept,
-        on_step=lambda step: pace(
-            step, settings.loop.max_steps, unit="sentences", per_step=settings.batch_size
-        ),
+        on_step=lambda step: pace(step, settings.loop.max_steps, unit="sentences", per_step=settings.batch_size),
     )
     parser.save(draft)
     kept.remove()
@@ -247,14 +243,10 @@ def load_space(plan: SpacePlan) -> Any:
         else:
             encoders[language] = AnchorEncoder(anchors)
         if language in plan.alignments:
-            alignments += [
-                load_alignment(plan.alignments[language] / f"layer-{layer.layer}") for layer in anchors
-            ]
+            alignments += [load_alignment(plan.alignments[language] / f"layer-{layer.layer}") for layer in anchors]
         elif plan.system in ("unaligned", "supervised"):
             alignments += [
-                Alignment.identity(
-                    language, layer=layer.layer, width=layer.width, scale=mean_norm_scale(layer)
-                )
+                Alignment.identity(language, layer=layer.layer, width=layer.width, scale=mean_norm_scale(layer))
                 for layer in anchors
             ]
     if plan.system in ("unaligned", "supervised"):
@@ -271,9 +263,7 @@ def read_text_of(corpus: LanguageCorpus, language: str) -> Iterator[Any]:
     from isogloss.corpus.raw_text import read_text
 
     assert corpus.text is not None
-    return read_text(
-        Path(corpus.text), language=language, tokenised=corpus.tokenised, limit=corpus.max_sentences
-    )
+    return read_text(Path(corpus.text), language=language, tokenised=corpus.tokenised, limit=corpus.max_sentences)
 
 
 def _treebank(corpus: LanguageCorpus, language: str, split: str) -> Any:
@@ -305,13 +295,13 @@ class _Pace:
 
     def __call__(self, step: Any, steps: int, *, unit: str, per_step: int) -> None:
         """Report a step of a training loop."""
-        if self._first is None:
-            self._first = step.number - 1  # a resumed run does not begin at 0
+        if self._first is None:  # neither a resumed run nor the counting of words before it belongs to the rate
+            self._first, self._begun = step.number, time.monotonic()
         scored = {} if step.score is None else {"score": round(step.score, 5)}
         if not scored and step.number != steps and not self._due():
             return
-        elapsed = time.monotonic() - self._begun
-        done = step.number - self._first
+        elapsed = max(time.monotonic() - self._begun, 1e-9)
+        done = max(step.number - self._first, 1)
         report(
             "progress",
             done=step.number,

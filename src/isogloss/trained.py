@@ -48,9 +48,11 @@ class TrainedParser:
 def load_trained(folder: Path | str, *, system: str = "aligned", pos: str = "none") -> TrainedParser:
     """Load a parser from a run folder, with all languages that the run has vectors for.
 
+    The parsers of `supervised` are for comparison only and cannot be loaded so: each reads one language.
+
     Args:
         folder: A run folder.
-        system: Which of the run's parsers: `aligned`, `anchors-only`, `static` or `pos-only`.
+        system: Which of the run's parsers: `aligned`, `anchors-only`, `static`, `unaligned` or `pos-only`.
         pos: Whether it reads universal tags: `gold` or `none`.
 
     Raises:
@@ -68,7 +70,8 @@ def load_trained(folder: Path | str, *, system: str = "aligned", pos: str = "non
         ) from error
     home = folder / "parsing" / f"{system}-{pos}"
     if not home.is_dir():
-        there = ", ".join(sorted(path.name for path in (folder / "parsing").glob("[!.]*"))) or "none"
+        names = sorted(path.name for path in (folder / "parsing").glob("[!.]*"))
+        there = ", ".join(name for name in names if not name.startswith("supervised")) or "none"
         raise ArtifactError(
             f"{home}: no such parser. The run has: {there}. Choose one with --system and --pos, or finish the run."
         )
@@ -76,14 +79,17 @@ def load_trained(folder: Path | str, *, system: str = "aligned", pos: str = "non
     if system == "pos-only":
         return TrainedParser(Parser.load(home), None, recipe.languages)
     vectors, ending = ("static", "-static") if system == "static" else ("lexicon", "")
-    mapped = {language: folder / "mapping" / f"{language}{ending}" for language in recipe.languages}
-    languages = [name for name, path in mapped.items() if name == recipe.reference or path.is_dir()]
-    in_context = languages if system == "aligned" else []
+    others = [language for language in recipe.languages if language != recipe.reference]
+    mapped = {language: folder / "mapping" / f"{language}{ending}" for language in others}
+    if system == "unaligned":  # each language stays in a space of its own
+        mapped = {}
+    languages = [name for name in recipe.languages if name not in mapped or mapped[name].is_dir()]
+    in_context = languages if system in ("aligned", "unaligned") else []
     plan = SpacePlan(
         system=system,
         reference=recipe.reference,
         anchors={language: folder / vectors / language for language in languages},
         encoders={language: folder / "encoders" / language for language in in_context},
-        alignments={language: mapped[language] for language in languages if language != recipe.reference},
+        alignments={name: path for name, path in mapped.items() if name in languages},
     )
     return TrainedParser(Parser.load(home), load_space(plan), tuple(languages))

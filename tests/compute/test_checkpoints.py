@@ -50,9 +50,7 @@ def test_the_newest_is_resumed(make_run, saved, caplog):
         pytest.param(lambda data: b"", id="empty"),
         pytest.param(lambda data: b"\0" * len(data), id="zeros"),
         pytest.param(lambda data: data[:-9] + bytes([data[-9] ^ 1]) + data[-8:], id="one bit flipped"),
-        pytest.param(
-            lambda data: data.replace(rb"\"step\": 6", rb"\"step\": 7"), id="another number of steps"
-        ),
+        pytest.param(lambda data: data.replace(rb"\"step\": 6", rb"\"step\": 7"), id="another number of steps"),
         pytest.param(lambda data: data.replace(b"__metadata__", b"__metodata__"), id="no metadata"),
         pytest.param(lambda data: data + b"more", id="longer"),
     ],
@@ -86,11 +84,13 @@ def test_no_flipped_bit_goes_unnoticed(make_run, saved, data):
 def test_when_all_are_damaged_the_run_begins_again(make_run, saved):
     for path in saved.folder.iterdir():
         path.write_bytes(b"nothing")
+    assert not saved.any()
     assert first_step_after_resuming(make_run, saved) == 1
 
 
 def test_a_checkpoint_of_another_run_is_not_used(make_run, saved, caplog):
     other = Checkpoints(saved.folder, fingerprint="another run")
+    assert not other.any()
     with caplog.at_level(logging.WARNING):
         assert first_step_after_resuming(make_run, other) == 1
     assert "step-00000006.safetensors belongs to a run with other data or settings" in caplog.text

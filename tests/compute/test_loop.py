@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import count, islice
+from itertools import count, islice, pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -49,7 +49,7 @@ def train(model: Weights, loss: Callable[[int], Tensor], evaluate: Any = None, *
     return list(optimise(model, Counted(), loss=loss, evaluate=evaluate, settings=LoopSettings(**settings)))
 
 
-# ---------------------------------------------------------------------------------------------- learning rates
+# -------------------------------------------------------------------------------------------- learning rates
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_each_step_uses_and_reports_the_rate_of_its_number():
         steps.append(step)
         before.append(model.value[0].item())
     # With a gradient that never changes, Adam moves each weight by exactly the learning rate.
-    moved = [one - other for one, other in zip(before, before[1:], strict=False)]
+    moved = [one - other for one, other in pairwise(before)]
     assert moved == pytest.approx([0.05, 0.1, 0.1, 0.05], rel=1e-4)
     assert [step.learning_rate for step in steps] == pytest.approx([0.05, 0.1, 0.1, 0.05])
 
@@ -153,7 +153,7 @@ def test_a_gradient_that_is_not_finite_is_refused_before_it_reaches_the_weights(
     assert model.value.tolist() == [0, 0, 0]
 
 
-# -------------------------------------------------------------------------------------- evaluation and its end
+# ------------------------------------------------------------------------------------ evaluation and its end
 
 
 def scripted(*scores: float) -> Callable[[], float]:
@@ -227,7 +227,7 @@ def test_evaluation_changes_nothing_in_what_follows(make_run):
     assert evaluated == without_scores(make_run().steps(evaluated=False))
 
 
-# ---------------------------------------------------------------------------------------------------- resuming
+# -------------------------------------------------------------------------------------------------- resuming
 
 
 class Killed(Exception):
@@ -310,9 +310,7 @@ def test_elapsed_seconds_go_on_from_the_interrupted_run(checkpoints):
     settings = LoopSettings(max_steps=3, checkpoint_seconds=1e-9)
 
     def steps(of: Weights) -> Any:
-        return optimise(
-            of, Counted(), loss=lambda batch: of.value.sum(), settings=settings, checkpoints=checkpoints
-        )
+        return optimise(of, Counted(), loss=lambda batch: of.value.sum(), settings=settings, checkpoints=checkpoints)
 
     first = list(islice(steps(model), 2))
     rest = list(steps(other))

@@ -1,4 +1,4 @@
-"""Tasks side by side: their order, their errors, and how everything ends when somebody or something ends it."""
+"""Tasks side by side: their order, their errors, and how all of it ends when somebody ends it."""
 
 import os
 import signal
@@ -57,10 +57,12 @@ def wait_to_be_asked(folder):
     """Do what a training loop does: look between two steps, save and stop."""
     Path(folder, "begun").touch()
     report("progress", pid=os.getpid())
-    while not stop_requested():
+    for _ in range(1000):
+        if stop_requested():
+            Path(folder, "saved").touch()
+            raise KeyboardInterrupt
         time.sleep(0.01)
-    Path(folder, "saved").touch()
-    raise KeyboardInterrupt
+    raise TimeoutError("nobody asked")
 
 
 def refuse_when(folder, name):
@@ -188,7 +190,7 @@ def test_tasks_that_wait_for_one_another_are_an_error_of_ours(folder):
         run(task("a", after=("b",)), task("b", after=("a",)), workers=0)
 
 
-# ----------------------------------------------------------------------- a script of somebody who calls us
+# ------------------------------------------------------------------------- a script of somebody who calls us
 
 SCRIPT = """
 import sys
@@ -296,8 +298,13 @@ def test_workers_end_soon_after_their_parent_was_killed(folder):
     process = start(folder, "wait_for_ever")
     worker = worker_of(process)
     process.kill()
-    process.communicate()
+    process.wait()
     limit = time.monotonic() + 10
-    while is_alive(worker):
-        assert time.monotonic() < limit, "the worker lives on"
-        time.sleep(0.02)
+    try:
+        while is_alive(worker):
+            assert time.monotonic() < limit, "the worker lives on"
+            time.sleep(0.02)
+    finally:
+        if is_alive(worker):
+            os.kill(worker, signal.SIGKILL)
+        process.communicate()

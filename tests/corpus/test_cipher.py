@@ -9,9 +9,7 @@ from isogloss.corpus.conllu import format_sentence, parse_conllu
 from isogloss.corpus.invented import sentences, treebank
 from isogloss.errors import RecipeError
 
-SPANISH = (
-    "El veloz murciélago hindú comía feliz cardillo y kiwi. ¿La cigüeña tocaba el saxofón? ¡Año 2019! Weiß"
-)
+SPANISH = "El veloz murciélago hindú comía feliz cardillo y kiwi. ¿La cigüeña tocaba el saxofón? ¡Año 2019! Weiß"
 BLOCK = """# sent_id = al-1
 # text = Va al río.
 # text_en = He goes to the river.
@@ -100,9 +98,6 @@ def test_unknown_script_is_refused():
 
 
 def test_a_script_with_too_few_letters_is_refused():
-    letters = (
-        "".join(form for s in sentences("qfi", "dev", 50, 1) for form in s.forms)
-        + "abcdefghijklmnopqrstuvwxyz"
-    )
+    letters = "".join(form for s in sentences("qfi", "dev", 50, 1) for form in s.forms) + "abcdefghijklmnopqrstuvwxyz"
     with pytest.raises(RecipeError, match=r"Greek has \d+ letters, but the texts have 5\d"):
         make_cipher([letters], seed=1, script="Greek")

@@ -27,9 +27,7 @@ from isogloss.errors import ConlluError, OutputError
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "tests" / "data" / "sample.conllu"
-TREEBANKS = sorted(
-    Path(os.environ.get("ISOGLOSS_DATA", ROOT.parent / "shared" / "data")).glob("ud/*/*.conllu")
-)
+TREEBANKS = sorted(Path(os.environ.get("ISOGLOSS_DATA", ROOT.parent / "shared" / "data")).glob("ud/*/*.conllu"))
 COMPRESSORS = {
     "": bytes,
     ".gz": gzip.compress,
@@ -90,9 +88,7 @@ def test_underscores_become_a_missing_head_and_relation():
     assert written([sentence]) == line("1") + "\n"
 
 
-column = st.text(
-    st.characters(exclude_categories=("Cs",), exclude_characters="\t\n\r"), min_size=1, max_size=6
-)
+column = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\t\n\r"), min_size=1, max_size=6)
 
 
 @st.composite
@@ -102,9 +98,7 @@ def sentences(draw) -> Sentence:
     order = draw(st.permutations(range(1, size + 1)))
     heads = {word: draw(st.sampled_from([0] if i == 0 else order[:i])) for i, word in enumerate(order)}
     words = tuple(
-        Word(
-            form, lemma=draw(column), misc=draw(column), head=heads[i], deprel=draw(column.filter("_".__ne__))
-        )
+        Word(form, lemma=draw(column), misc=draw(column), head=heads[i], deprel=draw(column.filter("_".__ne__)))
         for i, form in enumerate(forms, start=1)
     )
     nine = st.tuples(*[column] * 9)
@@ -304,9 +298,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
     path = tmp_path / "trees.conllu"
     path.write_text("old")
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(
-        OutputError, match=r"trees\.conllu: writing failed \(No space left on device\)\. Expected"
-    ):
+    with pytest.raises(OutputError, match=r"trees\.conllu: writing failed \(No space left on device\)\. Expected"):
         write_conllu(read_conllu(SAMPLE), path)
     assert [(item.name, item.read_text()) for item in tmp_path.iterdir()] == [("trees.conllu", "old")]
 
@@ -348,9 +340,7 @@ def test_an_open_file_without_room_is_reported():
 
 @pytest.mark.parametrize("stray", ["a\tb", "a\nb"])
 def test_a_word_with_a_tab_or_line_end_cannot_be_written(stray):
-    with pytest.raises(
-        OutputError, match=r"holds a tab or a line end inside a column\. Expected ten columns"
-    ):
+    with pytest.raises(OutputError, match=r"holds a tab or a line end inside a column\. Expected ten columns"):
         format_sentence(Sentence.of_forms([stray]))
 
 

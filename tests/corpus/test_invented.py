@@ -114,9 +114,7 @@ def test_family_folder_has_every_file(tmp_path):
     found = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     expected = {f"{code}/{split}.conllu" for code in SMALL.languages for split in ("train", "dev", "test")}
     expected |= {f"{code}/text.txt" for code in SMALL.languages}
-    expected |= {
-        f"dictionaries/{code}-qal.{part}.tsv" for code in ("qbe", "qel") for part in ("train", "test")
-    }
+    expected |= {f"dictionaries/{code}-qal.{part}.tsv" for code in ("qbe", "qel") for part in ("train", "test")}
     expected |= {f"parallel/qal-{code}.tsv" for code in ("qbe", "qel")}
     assert found == expected
 

@@ -14,9 +14,7 @@ from isogloss.errors import ArtifactError
 CORPUS = [["b", "a", "c"], ["c", "b", "c"], ["<UNK>", "d"]]
 
 word = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\t\n"), min_size=1, max_size=4)
-corpora = st.lists(
-    st.lists(word | st.sampled_from(["a", "b", "<S>", "\u2028", "\u0085", "\u00a0", "\r"]), max_size=9)
-)
+corpora = st.lists(st.lists(word | st.sampled_from(["a", "b", "<S>", "\u2028", "\u0085", "\u00a0", "\r"]), max_size=9))
 
 
 def test_a_small_corpus_is_numbered_as_by_hand():
@@ -74,9 +72,7 @@ def test_the_order_of_sentences_does_not_matter(corpus):
     assert Vocabulary.count(corpus) == Vocabulary.count(corpus[::-1])
 
 
-@pytest.mark.parametrize(
-    ("word", "number"), [("<S>", 0), ("</S>", 1), ("<UNK>", 2), ("c", 3), ("zebra", 2), ("", 2)]
-)
+@pytest.mark.parametrize(("word", "number"), [("<S>", 0), ("</S>", 1), ("<UNK>", 2), ("c", 3), ("zebra", 2), ("", 2)])
 def test_each_word_has_its_id(word, number):
     vocabulary = Vocabulary.count(CORPUS)
     assert vocabulary.id_of(word) == number

@@ -26,10 +26,10 @@ def toy_sentences(count: int, *, seed: int = 0) -> list[list[str]]:
     return sentences
 
 
-@pytest.fixture
-def text(tmp_path: Path) -> Path:
+@pytest.fixture(scope="session")
+def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of 400 sentences, words apart."""
-    path = tmp_path / "toy.txt"
+    path = tmp_path_factory.mktemp("text") / "toy.txt"
     path.write_text("".join(" ".join(words) + "\n" for words in toy_sentences(400)), encoding="utf-8")
     return path
 
@@ -44,13 +44,13 @@ def tiny() -> BiLMSettings:
     return TINY
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def training_settings() -> Callable[..., BiLMTrainingSettings]:
     """Make settings of a very small training run; keyword arguments replace some of them."""
 
     def make(**changes: Any) -> BiLMTrainingSettings:
         loop = {
-            "max_steps": 24,
+            "max_steps": 18,
             "learning_rate": 0.02,
             "warmup_steps": 5,
             "evaluate_every": 8,

@@ -71,7 +71,7 @@ def test_the_loss_in_training_is_that_of_reading_the_sentence_and_predicting_eac
     for direction, targets in enumerate((forward, backward)):
         for vector, target in zip(vectors[direction], targets.tolist(), strict=True):
             scores = model.softmax.weight @ vector + model.softmax.bias
-            total += float(scores.exp().sum().log() - scores[target])
+            total += (scores.exp().sum().log() - scores[target]).item()
     (batch,) = chunks(tmp_path, unroll=len(SENTENCE) + 1, count=1)
     loss, _ = model.loss(batch, model.zero_states(1))
     assert loss.item() == pytest.approx(total / (2 * (len(SENTENCE) + 1)), rel=1e-5)
@@ -87,9 +87,7 @@ def test_a_text_cut_into_chunks_has_the_loss_of_the_whole(model, tmp_path, unrol
     assert sum(losses) / len(losses) == pytest.approx(whole.item(), rel=1e-5)
 
 
-def test_the_state_before_makes_a_difference_in_the_middle_of_a_sentence_and_none_at_its_begin(
-    model, tmp_path
-):
+def test_the_state_before_makes_a_difference_in_the_middle_of_a_sentence_and_none_at_its_begin(model, tmp_path):
     first, second = chunks(tmp_path, unroll=7, count=2)
     middle = chunks(tmp_path, unroll=3, count=2)[1]
     _, states = model.loss(first, model.zero_states(1))
@@ -121,12 +119,8 @@ def test_training_has_the_residual_too(model, tmp_path):
     (batch,) = chunks(tmp_path, unroll=7, count=1)
     with torch.no_grad():
         model.recurrent[1].projection.zero_()
-    one_layer = BiLM(
-        BiLMSettings.model_validate({**settings_of(model), "layers": 1}), types=len(VOCABULARY)
-    ).eval()
-    one_layer.load_state_dict(
-        {k: v for k, v in model.state_dict().items() if not k.startswith("recurrent.1")}
-    )
+    one_layer = BiLM(BiLMSettings.model_validate({**settings_of(model), "layers": 1}), types=len(VOCABULARY)).eval()
+    one_layer.load_state_dict({k: v for k, v in model.state_dict().items() if not k.startswith("recurrent.1")})
     both = [network.loss(batch, network.zero_states(1))[0].item() for network in (model, one_layer)]
     assert both[0] == pytest.approx(both[1], rel=1e-6)
 
@@ -136,8 +130,7 @@ def settings_of(model: BiLM) -> dict:
     return {
         "character_width": characters.embedding.embedding_dim,
         "filters": [
-            [span, layer.out_features]
-            for span, layer in zip(characters.spans, characters.convolutions, strict=True)
+            [span, layer.out_features] for span, layer in zip(characters.spans, characters.convolutions, strict=True)
         ],
         "highways": len(characters.highways),
         "projection_width": recurrent.width,
@@ -213,8 +206,7 @@ def test_laid_out_sentences_can_be_read_back(sentences):
         words = sentences[index]
         assert batch.lengths[row] == len(words)
         forward, backward = (
-            [batch.words[number] for number in batch.inputs[side, : len(words) + 1, row].tolist()]
-            for side in (0, 1)
+            [batch.words[number] for number in batch.inputs[side, : len(words) + 1, row].tolist()] for side in (0, 1)
         )
         assert forward == ["<S>", *words]
         assert backward == ["</S>", *reversed(words)]

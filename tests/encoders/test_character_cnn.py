@@ -51,9 +51,7 @@ def run(network: CharacterCNN, words: list[str]) -> np.ndarray:
     return array(network(torch.from_numpy(character_ids(words))))
 
 
-@pytest.mark.parametrize(
-    "word", ["", "a", "pez", "ñandú", "x" * 41, "x" * 43, "x" * 47, "y" * 48, "z" * 99, "<S>"]
-)
+@pytest.mark.parametrize("word", ["", "a", "pez", "ñandú", "x" * 41, "x" * 43, "x" * 47, "y" * 48, "z" * 99, "<S>"])
 def test_agrees_with_the_equations_written_out(word):
     np.testing.assert_allclose(run(NETWORK, [word])[0], slow(NETWORK, word), rtol=1e-10)
 

@@ -72,9 +72,7 @@ def test_the_sampled_loss_and_its_gradient_agree_with_a_slow_loop(monkeypatch, r
     found, expected = layer(states, targets), slow_loss(layer, states, targets, rivals)
     assert found.item() == pytest.approx(expected.item(), rel=1e-6)  # chances are kept in float32
     leaves = [states, layer.weight, layer.bias]
-    for one, other in zip(
-        torch.autograd.grad(found, leaves), torch.autograd.grad(expected, leaves), strict=True
-    ):
+    for one, other in zip(torch.autograd.grad(found, leaves), torch.autograd.grad(expected, leaves), strict=True):
         assert one.isfinite().all()
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-7)
 
@@ -117,9 +115,9 @@ def test_the_sampled_gradient_approaches_the_exact_one_as_samples_grow():
     for samples in (2, 15, 99):
         layer = make(types=100, samples=samples)
         (exact,) = torch.autograd.grad(layer.exact_loss(states, targets), layer.weight)
-        sampled = torch.stack(
-            [torch.autograd.grad(layer(states, targets), layer.weight)[0] for _ in range(400)]
-        ).mean(dim=0)
+        sampled = torch.stack([torch.autograd.grad(layer(states, targets), layer.weight)[0] for _ in range(400)]).mean(
+            dim=0
+        )
         distances.append(float((sampled - exact).norm() / exact.norm()))
     assert distances[0] > distances[1] > distances[2]
     # The rarest words are in the sample nine times in ten, so about a tenth of the difference is left.

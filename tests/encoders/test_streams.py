@@ -38,9 +38,7 @@ KEEP_ALL = 1000
 """So many lines apart are held-out lines that a short text has none."""
 
 
-def open_streams(
-    path: Path, *, rows: int = 3, unroll: int = 4, seed: int = 1, every: int = KEEP_ALL
-) -> TextStreams:
+def open_streams(path: Path, *, rows: int = 3, unroll: int = 4, seed: int = 1, every: int = KEEP_ALL) -> TextStreams:
     text = TextFile(path, "es", tokenised=True, held_out_every=every)
     return TextStreams(text, VOCABULARY, rows=rows, unroll=unroll, seed=seed)
 
@@ -70,7 +68,7 @@ def read_sentences(source: TextStreams) -> Iterator[list[str]]:
 @pytest.mark.parametrize("unroll", [1, 2, 4, 50])
 def test_every_sentence_is_read_once_per_epoch(path, unroll):
     source = read_sentences(open_streams(path, rows=1, unroll=unroll))
-    first, second = ([sentence for sentence in islice(source, len(SENTENCES))] for _ in range(2))
+    first, second = (list(islice(source, len(SENTENCES))) for _ in range(2))
     assert sorted(first) == sorted(second) == sorted(SENTENCES)
     assert first != second, "each epoch has an order of its own"
     assert first != SENTENCES
@@ -128,9 +126,7 @@ def test_chunks_have_the_shapes_that_they_should(path):
         assert batch.keep.shape == (4, 3)
         assert batch.spellings.shape == (types, 50)
         assert batch.ids.shape == (types,)
-        assert sorted(set(batch.inputs.flatten().tolist())) == list(range(types)), (
-            "each type stands there once"
-        )
+        assert sorted(set(batch.inputs.flatten().tolist())) == list(range(types)), "each type stands there once"
         words = [VOCABULARY.words[number] for number in batch.ids.tolist()]
         assert torch.equal(batch.spellings, torch.from_numpy(character_ids(words)))
 
@@ -174,9 +170,7 @@ def test_lines_are_split_as_the_trees_of_the_language_are(path, tokenised, line,
 
 
 def same(one: StreamBatch, other: StreamBatch) -> bool:
-    return all(
-        torch.equal(getattr(one, name), getattr(other, name)) for name in StreamBatch.__dataclass_fields__
-    )
+    return all(torch.equal(getattr(one, name), getattr(other, name)) for name in StreamBatch.__dataclass_fields__)
 
 
 def test_the_same_seed_gives_the_same_order_and_another_one_another(path):

@@ -36,9 +36,7 @@ def test_pairs_keep_order_and_case_and_stand_once(tmp_path):
     assert (dictionary.source, dictionary.target, len(dictionary)) == ("en", "es", 3)
 
 
-@pytest.mark.parametrize(
-    "content", [b"a\tb", b"a\tb\n", b"a\tb\r\n", b"\xef\xbb\xbfa\tb\n", b" a \t b\n"], ids=repr
-)
+@pytest.mark.parametrize("content", [b"a\tb", b"a\tb\n", b"a\tb\r\n", b"\xef\xbb\xbfa\tb\n", b" a \t b\n"], ids=repr)
 def test_line_ends_byte_order_marks_and_spaces_do_not_matter(tmp_path, content):
     assert read(tmp_path, content).pairs == (("a", "b"),)
 
@@ -132,7 +130,5 @@ def test_anchors_of_other_languages_are_refused(languages, advice):
 
 
 def test_identical_words_stand_by_frequency_of_the_source():
-    pairs = identical_words(
-        anchors_of("en", "the", "1984", "Madrid"), anchors_of("es", "Madrid", "1984", "el")
-    )
+    pairs = identical_words(anchors_of("en", "the", "1984", "Madrid"), anchors_of("es", "Madrid", "1984", "el"))
     assert pairs == BilingualDictionary("en", "es", (("1984", "1984"), ("Madrid", "Madrid")))

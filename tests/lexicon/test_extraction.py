@@ -52,9 +52,7 @@ def test_anchors_agree_with_a_loop_over_words():
     encoder = InventedEncoder()
     vectors_by_word: dict[str, list[torch.Tensor]] = {}
     for sentence in TEXT:
-        for form, vector in zip(
-            sentence.forms, encoder.vectors_of(sentence) if len(sentence) else [], strict=True
-        ):
+        for form, vector in zip(sentence.forms, encoder.vectors_of(sentence) if len(sentence) else [], strict=True):
             vectors_by_word.setdefault(form, []).append(vector)
     for anchors in extract_anchors(encoder, iter(TEXT), language="es", settings=AnchorSettings(min_count=2)):
         assert anchors.words == ("la", "casa", "ve", "el", "perro")

@@ -72,8 +72,7 @@ def test_it_agrees_with_its_equation_word_by_word(seed, centred):
     for vector, aligned in zip(vectors, alignment.apply(vectors), strict=True):
         expected = [
             after[column]
-            + alignment.scale
-            * sum((vector[row] - before[row]) * alignment.matrix[row, column] for row in range(5))
+            + alignment.scale * sum((vector[row] - before[row]) * alignment.matrix[row, column] for row in range(5))
             for column in range(5)
         ]
         assert torch.allclose(aligned, torch.stack(expected), atol=1e-12)
@@ -84,9 +83,7 @@ def test_it_agrees_with_its_equation_word_by_word(seed, centred):
 def test_distances_survive_up_to_the_scale(seed, centred):
     alignment, vectors = some_alignment(seed, centred=centred), vectors_of(seed + 1, 6, 5)
     aligned = alignment.apply(vectors)
-    assert torch.allclose(
-        torch.cdist(aligned, aligned), alignment.scale * torch.cdist(vectors, vectors), atol=1e-9
-    )
+    assert torch.allclose(torch.cdist(aligned, aligned), alignment.scale * torch.cdist(vectors, vectors), atol=1e-9)
 
 
 @pytest.mark.parametrize("shape", [(5,), (2, 5), (2, 3, 5), (2, 0, 4, 5)])
@@ -133,9 +130,7 @@ def test_chaining_is_associative():
 
 
 def test_alignments_that_do_not_meet_cannot_be_chained():
-    with pytest.raises(
-        AlignmentError, match=r"gl→pt, layer 1, width 5, cannot be followed by it→es, layer 1"
-    ):
+    with pytest.raises(AlignmentError, match=r"gl→pt, layer 1, width 5, cannot be followed by it→es, layer 1"):
         some_alignment(1, target="pt").then(some_alignment(2, source="it"))
 
 
@@ -215,9 +210,7 @@ def test_tensors_that_are_not_finite_are_refused(tmp_path):
     tensors = load_file(tmp_path / "alignment.safetensors")
     tensors["matrix"][0, 0] = float("nan")
     save_file(tensors, tmp_path / "alignment.safetensors")
-    with pytest.raises(
-        ArtifactError, match=r"alignment.safetensors: .*matrix holds numbers that are not finite"
-    ):
+    with pytest.raises(ArtifactError, match=r"alignment.safetensors: .*matrix holds numbers that are not finite"):
         load_alignment(tmp_path)
 
 

@@ -61,9 +61,7 @@ def test_centre_gives_mean_zero_and_can_be_taken_back(vectors):
 @settings(deadline=None, max_examples=50)
 def test_the_centre_grows_with_the_vectors(vectors, factor):
     one = normalise(anchors_of(vectors), "unit_centre_unit").centre
-    other = normalise(
-        anchors_of([[factor * value for value in vector] for vector in vectors]), "unit_centre_unit"
-    )
+    other = normalise(anchors_of([[factor * value for value in vector] for vector in vectors]), "unit_centre_unit")
     assert torch.allclose(factor * one, other.centre, rtol=1e-4, atol=1e-5)  # float32 rounds factor · value
 
 

@@ -50,9 +50,7 @@ def test_it_agrees_with_trying_all_angles(seed):
     losses = (source @ tried - target).square().sum(dim=(1, 2))
     loss = (source @ procrustes(source, target) - target).square().sum()
     assert loss <= losses.min() + 1e-12
-    assert losses.min() - loss < 1e-4 * (
-        1 + source.norm() * target.norm()
-    )  # the grid is a tenth of a degree wide
+    assert losses.min() - loss < 1e-4 * (1 + source.norm() * target.norm())  # the grid is a tenth of a degree wide
 
 
 @given(st.integers(0, 10_000), st.integers(1, 8), st.integers(1, 16))

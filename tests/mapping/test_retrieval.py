@@ -53,9 +53,7 @@ def test_csls_worked_by_hand():
 @settings(deadline=None, max_examples=40)
 def test_csls_agrees_with_its_equation(seed, rows, columns, neighbourhood, chunk):
     queries, targets, background = normal(seed, rows, 3), normal(seed + 1, columns, 3), normal(seed + 2, 6, 3)
-    indices, scores = nearest(
-        queries, targets, k=3, background=background, neighbourhood=neighbourhood, chunk=chunk
-    )
+    indices, scores = nearest(queries, targets, k=3, background=background, neighbourhood=neighbourhood, chunk=chunk)
     expected = slow_csls(queries.tolist(), targets.tolist(), background.tolist(), neighbourhood)
     for row in range(rows):
         best = sorted(range(columns), key=lambda column: -expected[row][column])[:3]
@@ -65,9 +63,7 @@ def test_csls_agrees_with_its_equation(seed, rows, columns, neighbourhood, chunk
 
 def test_without_background_the_queries_are_their_own():
     queries, targets = normal(1, 6, 3), normal(2, 7, 3)
-    assert torch.equal(
-        nearest(queries, targets, k=2)[1], nearest(queries, targets, k=2, background=queries)[1]
-    )
+    assert torch.equal(nearest(queries, targets, k=2)[1], nearest(queries, targets, k=2, background=queries)[1])
 
 
 @given(st.integers(0, 10_000), st.floats(0.1, 10))
@@ -156,18 +152,14 @@ def test_a_right_alignment_scores_one_even_far_from_the_origin(offset):
 @pytest.mark.parametrize("metric", ["csls", "cosine"])
 def test_more_neighbours_never_find_fewer(metric):
     source, target, _, dictionary = planted(1, offset=0.0)
-    scores = translation_precision(
-        source.vectors, source, target, dictionary, at=(1, 2, 5, 30), metric=metric
-    )
+    scores = translation_precision(source.vectors, source, target, dictionary, at=(1, 2, 5, 30), metric=metric)
     assert sorted(scores.hits.values()) == list(scores.hits.values())
     assert scores.precision(30) == 1.0
 
 
 def test_a_dictionary_without_known_pairs_is_refused():
     dictionary = BilingualDictionary("en", "es", (("dog", "can"), ("tree", "casa")))
-    with pytest.raises(
-        AlignmentError, match=r"en→es, layer 0: of 2 dictionary pairs 1 source words have anchors"
-    ):
+    with pytest.raises(AlignmentError, match=r"en→es, layer 0: of 2 dictionary pairs 1 source words have anchors"):
         translation_precision(SOURCE.vectors, SOURCE, TARGET, dictionary)
 
 

@@ -115,9 +115,7 @@ def test_unaligned_encoders_stand_side_by_side():
 
 @pytest.mark.parametrize("language", ["", "it"])
 def test_an_unknown_language_is_named_with_the_known_ones(language):
-    with pytest.raises(
-        AlignmentError, match=rf"sentence 2: its language is '{language}'\. Known are es, gl, pt"
-    ):
+    with pytest.raises(AlignmentError, match=rf"sentence 2: its language is '{language}'\. Known are es, gl, pt"):
         SPACE.encode([SENTENCES[0], Sentence.of_forms(["a"], language=language)])
 
 

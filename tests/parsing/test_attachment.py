@@ -47,9 +47,7 @@ def wrong_trees(sentences, generator):
 
 def official(gold, system) -> dict:
     loaded = [
-        udeval.load_conllu(
-            io.StringIO("".join(format_sentence(sentence) for sentence in sentences)), "text", {}
-        )
+        udeval.load_conllu(io.StringIO("".join(format_sentence(sentence) for sentence in sentences)), "text", {})
         for sentences in (gold, system)
     ]
     return udeval.evaluate(*loaded)
@@ -63,9 +61,7 @@ def test_a_sentence_counted_by_hand():
 
 def test_punctuation_can_be_left_out():
     system = GOLD.with_tree([2, 0, 2, 3], ["nsubj", "root", "iobj", "punct"])
-    assert attachment_scores([GOLD], [system], scope="no-punctuation") == AttachmentScores(
-        3, 3, 2, "no-punctuation"
-    )
+    assert attachment_scores([GOLD], [system], scope="no-punctuation") == AttachmentScores(3, 3, 2, "no-punctuation")
 
 
 @pytest.mark.parametrize("tag", ["``", "''", ":", ",", ".", "PU", "PUNCT", "SYM"])
@@ -116,8 +112,7 @@ def test_real_trees_score_as_in_the_official_scorer(language):
     gold = read_conllu(path, language=language)[:120]
     gold = [replace(sentence, empty_nodes=()) for sentence in gold]
     gold = [
-        sentence.with_tree([w.head for w in sentence.words], [w.deprel for w in sentence.words])
-        for sentence in gold
+        sentence.with_tree([w.head for w in sentence.words], [w.deprel for w in sentence.words]) for sentence in gold
     ]
     system = list(wrong_trees(gold, np.random.default_rng(1)))
     ours, theirs = attachment_scores(gold, system), official(gold, system)
@@ -144,7 +139,5 @@ def test_a_missing_sentence_is_refused():
 
 
 def test_a_missing_tree_is_refused():
-    with pytest.raises(
-        DataError, match=r"Sentence 1 \(sent_id s-1\), word 1 \('She'\): the system tree has no head"
-    ):
+    with pytest.raises(DataError, match=r"Sentence 1 \(sent_id s-1\), word 1 \('She'\): the system tree has no head"):
         attachment_scores([GOLD], [Sentence.of_forms(GOLD.forms)])

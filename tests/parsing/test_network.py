@@ -41,9 +41,7 @@ def test_a_sentence_has_the_same_scores_alone_and_in_company():
     for row, length in enumerate(batch.lengths.tolist()):
         alone = network(only(batch, row))
         # float32 sums in another order
-        torch.testing.assert_close(
-            arcs[row, :length, : length + 1], network.arc_scores(alone)[0], atol=1e-5, rtol=1e-5
-        )
+        torch.testing.assert_close(arcs[row, :length, : length + 1], network.arc_scores(alone)[0], atol=1e-5, rtol=1e-5)
         heads = torch.ones(1, length).long()
         torch.testing.assert_close(
             relations[row, :length], network.relation_scores(alone, heads)[0], atol=1e-5, rtol=1e-5

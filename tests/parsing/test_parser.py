@@ -30,9 +30,7 @@ def test_order_is_kept_and_batches_do_not_matter(parser, by_heart, toy_treebank)
 
 def test_every_sentence_gets_a_tree_with_one_root_called_root(parser, by_heart, toy_treebank):
     for sentence in parser.parse(toy_treebank(20, seed=2), by_heart()):
-        assert [word.deprel == "root" for word in sentence.words] == [
-            word.head == 0 for word in sentence.words
-        ]
+        assert [word.deprel == "root" for word in sentence.words] == [word.head == 0 for word in sentence.words]
         assert sum(word.head == 0 for word in sentence.words) == 1
 
 
@@ -52,9 +50,7 @@ def test_nothing_and_empty_sentences_are_fine(parser, by_heart):
 
 
 def test_long_sentences_are_fine(parser, by_heart):
-    [parsed] = parser.parse(
-        [Sentence.of_forms([f"noun{i % 12}" for i in range(300)])], by_heart(), batch_words=50
-    )
+    [parsed] = parser.parse([Sentence.of_forms([f"noun{i % 12}" for i in range(300)])], by_heart(), batch_words=50)
     assert parsed.has_tree
 
 
@@ -107,9 +103,7 @@ def test_an_encoder_of_another_shape_is_refused(parser, by_heart, toy_treebank, 
 
 
 def test_a_layer_the_encoder_lacks_is_refused(by_heart, tiny_settings):
-    with pytest.raises(
-        RecipeError, match=r"parsing.layer is 2, but the encoder has 2 layers. .* from 0 to 1"
-    ):
+    with pytest.raises(RecipeError, match=r"parsing.layer is 2, but the encoder has 2 layers. .* from 0 to 1"):
         Parser.untrained(RELATIONS, settings=tiny_settings(layer=2), encoder=by_heart())
 
 
@@ -137,9 +131,7 @@ def test_damaged_weights_are_refused(parser, tmp_path):
 def test_weights_of_another_network_are_refused(parser, tmp_path):
     parser.save(tmp_path)
     (tmp_path / "relations.txt").write_text("det\nroot\n")
-    message = (
-        r"relations.weight: found \(17, 6, 17\). Expected \(17, 2, 17\) by settings.json and the 2 lines"
-    )
+    message = r"relations.weight: found \(17, 6, 17\). Expected \(17, 2, 17\) by settings.json and the 2 lines"
     with pytest.raises(ArtifactError, match=message):
         Parser.load(tmp_path)
 

@@ -22,9 +22,7 @@ def assert_same_weights(first, second):
         assert torch.equal(a, b), name
 
 
-@pytest.mark.parametrize(
-    "sees", [{"layer": 1}, {"layer": "mix", "upos": "none"}, {"vectors": False}], ids=str
-)
+@pytest.mark.parametrize("sees", [{"layer": 1}, {"layer": "mix", "upos": "none"}, {"vectors": False}], ids=str)
 def test_the_toy_grammar_is_learned(by_heart, toy_treebank, tiny_settings, sees):
     encoder = by_heart() if sees.get("vectors", True) else None
     parser = train_parser(
@@ -47,9 +45,7 @@ def test_an_unseen_language_in_the_same_space_is_parsed_as_well(by_heart, toy_tr
 
 def test_same_seed_same_parser_and_the_global_generator_rests(by_heart, toy_treebank, tiny_settings):
     def train(seed):
-        return train_parser(
-            by_heart(), [toy_treebank(30, seed=1)], settings=tiny_settings(steps=5), seed=seed
-        )
+        return train_parser(by_heart(), [toy_treebank(30, seed=1)], settings=tiny_settings(steps=5), seed=seed)
 
     first = train(1)
     torch.rand(3)

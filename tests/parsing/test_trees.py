@@ -67,9 +67,7 @@ def slow_arborescence(weights: dict[int, dict[int, float]], root: int) -> dict[i
             elif node not in cycle:
                 smaller.setdefault(node, {})[source] = weight
     solved = slow_arborescence(smaller, root)
-    result = {
-        node: (leaves[node] if source == new else source) for node, source in solved.items() if node != new
-    }
+    result = {node: (leaves[node] if source == new else source) for node, source in solved.items() if node != new}
     result.update({node: head[node] for node in cycle})
     result[enters[solved[new]]] = solved[new]
     return result

@@ -71,9 +71,7 @@ def test_the_same_score_read_twice_counts_once():
 
 
 def test_two_different_scores_of_one_seed_are_refused():
-    with pytest.raises(
-        DataError, match=r"aligned on gl test, POS gold, seed 1: found LAS 70\.00% and 71\.00%"
-    ):
+    with pytest.raises(DataError, match=r"aligned on gl test, POS gold, seed 1: found LAS 70\.00% and 71\.00%"):
         score_table([SCORES[1], replace(SCORES[1], las=0.71)])
 
 

@@ -16,9 +16,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def sentence_of(*rows):
-    return Sentence(
-        tuple(Word(form, upos=upos, head=head, deprel=deprel) for form, upos, head, deprel in rows)
-    )
+    return Sentence(tuple(Word(form, upos=upos, head=head, deprel=deprel) for form, upos, head, deprel in rows))
 
 
 SENTENCE = sentence_of(
@@ -42,9 +40,7 @@ def head_lists(draw):
 def tree_of(heads):
     """A tree of words of several lengths with these heads."""
     rows = enumerate(heads)
-    return sentence_of(
-        *(("w" * (place % 5 + 1), "X", head, "dep" if head else "root") for place, head in rows)
-    )
+    return sentence_of(*(("w" * (place % 5 + 1), "X", head, "dep" if head else "root") for place, head in rows))
 
 
 def texts(svg):
@@ -159,9 +155,7 @@ def test_a_subtype_is_no_fault_as_in_las():
 @pytest.mark.parametrize(("forms", "rightwards"), [(["ein", "Wort"], True), (["كتاب", "جديد"], False)])
 def test_words_run_in_the_direction_of_their_script(forms, rightwards):
     svg = draw_tree(Sentence.of_forms(forms).with_tree([0, 1], ["root", "amod"]))
-    places = {
-        element.text: float(element.get("x")) for element in ElementTree.fromstring(svg).iter(f"{SVG}text")
-    }
+    places = {element.text: float(element.get("x")) for element in ElementTree.fromstring(svg).iter(f"{SVG}text")}
     assert (places[forms[0]] < places[forms[1]]) == rightwards
 
 

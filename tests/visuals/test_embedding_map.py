@@ -27,9 +27,7 @@ def planted(language, *, seed, letter):
     """A language whose space is that of English turned round, with the alignment that turns it back."""
     generator = torch.Generator().manual_seed(0)
     vectors = torch.randn(TYPES, WIDTH, generator=generator, dtype=torch.float64) + 2
-    turn, _ = torch.linalg.qr(
-        torch.randn(WIDTH, WIDTH, generator=generator.manual_seed(seed), dtype=torch.float64)
-    )
+    turn, _ = torch.linalg.qr(torch.randn(WIDTH, WIDTH, generator=generator.manual_seed(seed), dtype=torch.float64))
     words = [f"{letter}{number}" for number in range(TYPES)]
     anchors = Anchors.of_vectors(words, vectors @ turn.mT, language=language, layer=1)
     dictionary = BilingualDictionary(language, "en", tuple((word, f"w{word[1:]}") for word in words[::2]))
@@ -86,9 +84,7 @@ def test_every_language_has_its_colour_and_marker_in_the_legend(figure):
 def test_both_panels_name_the_same_words_with_their_translations(figure):
     names = [sorted(text.get_text() for text in axes.texts) for axes in figure.axes]
     assert names[0] == names[1] and len(names[0]) == 18
-    assert {name[1:] for name in names[0] if name[0] == "w"} == {
-        name[1:] for name in names[0] if name[0] == "ω"
-    }
+    assert {name[1:] for name in names[0] if name[0] == "w"} == {name[1:] for name in names[0] if name[0] == "ω"}
 
 
 @needs_matplotlib
@@ -105,9 +101,7 @@ def test_labels_stand_apart(figure):
 def test_the_same_map_gives_the_same_bytes(tmp_path, ending):
     anchors, alignment, dictionary = planted("el", seed=1, letter="ω")
     for name in "ab":
-        save_figure(
-            draw_anchor_map([english(), anchors], [alignment], [dictionary]), tmp_path / f"{name}.{ending}"
-        )
+        save_figure(draw_anchor_map([english(), anchors], [alignment], [dictionary]), tmp_path / f"{name}.{ending}")
     content = (tmp_path / f"a.{ending}").read_bytes()
     assert content == (tmp_path / f"b.{ending}").read_bytes()
     assert b"<svg" in content if ending == "svg" else content.startswith(b"\x89PNG")
@@ -154,9 +148,7 @@ def test_a_missing_matplotlib_is_told_with_the_command_that_brings_it(monkeypatc
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
     anchors, alignment, dictionary = planted("el", seed=1, letter="ω")
-    with pytest.raises(
-        OutputError, match=r'matplotlib is not installed\. .*pip install "isogloss\[visuals\]"'
-    ):
+    with pytest.raises(OutputError, match=r'matplotlib is not installed\. .*pip install "isogloss\[visuals\]"'):
         draw_anchor_map([english(), anchors], [alignment], [dictionary])
 
 

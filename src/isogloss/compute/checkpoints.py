@@ -1,15 +1,16 @@
 """Save a training run and go on from it exactly.
 
-A checkpoint is one safetensors file, `step-00001200.safetensors`: tensors under `model/`, `best/`, `optimiser/`,
-`batches/`, `carried/` and `generator`, and everything that is not a tensor as JSON in the file's metadata, with a
-SHA-256 over both. It is written under a temporary name and renamed, and the two newest are kept. One that is
-damaged is named in the log and the one before it is used. Nothing is unpickled.
+A checkpoint is one safetensors file, `step-00001200.safetensors`: tensors under `model/`, `best/`,
+`optimiser/`, `batches/`, `carried/` and `generator`, and everything that is not a tensor as JSON in the
+file's metadata, with a SHA-256 over both. It is written under a temporary name and renamed, and the two
+newest are kept. One that is damaged is named in the log and the one before it is used. Nothing is unpickled.
 """
 
 import hashlib
 import json
 import logging
 import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,23 +81,15 @@ class Checkpoints:
 
     def resume(self, state: TrainingState) -> bool:
         """Bring the run to its newest sound checkpoint; return whether there was one."""
-        for path in self._newest_first():
-            try:
-                tensors, values = _read(path)
-            except (SafetensorError, ValueError, KeyError, OSError) as error:
-                log.warning("%s is damaged (%s); trying the checkpoint before it.", path, error)
-                continue
-            if values["fingerprint"] != self.fingerprint:
-                log.warning("%s belongs to a run with other data or settings; not used.", path)
-                continue
+        for path, tensors, values in self._usable(log.warning):
             _restore(state, tensors, values)
             log.info("resumed from %s", path)
             return True
         return False
 
     def any(self) -> bool:
-        """Whether there is a checkpoint, sound or not."""
-        return bool(self._newest_first())
+        """Whether there is a checkpoint that `resume` would use."""
+        return any(True for _ in self._usable(log.debug))
 
     def remove(self) -> None:
         """Delete all checkpoints, once the run is complete."""
@@ -105,6 +98,19 @@ class Checkpoints:
         remove_drafts(self.folder)
         if self.folder.is_dir() and not os.listdir(self.folder):
             self.folder.rmdir()
+
+    def _usable(self, complain: Callable[..., None]) -> Iterator[tuple[Path, dict[str, Tensor], dict[str, Any]]]:
+        """Read the sound checkpoints of this run, newest first; complain about others."""
+        for path in self._newest_first():
+            try:
+                tensors, values = _read(path)
+            except (SafetensorError, ValueError, KeyError, OSError) as error:
+                complain("%s is damaged (%s); trying the checkpoint before it.", path, error)
+                continue
+            if values["fingerprint"] != self.fingerprint:
+                complain("%s belongs to a run with other data or settings; not used.", path)
+                continue
+            yield path, tensors, values
 
     def _newest_first(self) -> list[Path]:
         return sorted(self.folder.glob("step-*.safetensors"), reverse=True)
@@ -137,9 +143,7 @@ def _restore(state: TrainingState, tensors: dict[str, Tensor], values: dict[str,
     """Put a flattened state back into the objects it came from."""
 
     def under(prefix: str) -> dict[str, Tensor]:
-        return {
-            name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)
-        }
+        return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
     state.model.load_state_dict(under("model/"))
     moments: dict[int, dict[str, Tensor]] = {}
@@ -175,5 +179,5 @@ def _digest(tensors: dict[str, Tensor], text: str) -> str:
     for name in sorted(tensors):
         value = tensors[name].cpu().contiguous()
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

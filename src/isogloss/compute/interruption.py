@@ -1,8 +1,8 @@
 """Stopping on request: Ctrl-C asks, the loop answers at its next whole step.
 
-An interrupt in the middle of a weight update would leave half a step behind. So the first Ctrl-C only raises a
-flag; the training loop sees it between two steps, saves a checkpoint and raises `KeyboardInterrupt` itself. A
-second Ctrl-C interrupts at once.
+An interrupt in the middle of a weight update would leave half a step behind. So the first Ctrl-C only raises
+a flag; the training loop sees it between two steps, saves a checkpoint and raises `KeyboardInterrupt` itself.
+A second Ctrl-C interrupts at once.
 """
 
 import signal

@@ -3,9 +3,9 @@
 `optimise` is a generator. It yields a `Step` after each update; the caller writes the log line and moves the
 progress bar. The language model and the parser differ only in the batches and functions that they pass.
 
-A run that was killed and goes on from a checkpoint yields the very steps that an uninterrupted run would have
-yielded: the checkpoint holds weights, Adam's moments, the position in the data, whatever state the loss carries
-from batch to batch, and the random generator.
+A run that was killed and goes on from a checkpoint yields the very steps that an uninterrupted run would
+have yielded: the checkpoint holds weights, Adam's moments, the position in the data, whatever state the loss
+carries from batch to batch, and the random generator.
 """
 
 import math
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from isogloss.compute.checkpoints import Checkpoints, TrainingState
+from isogloss.compute.interruption import stop_requested
 from isogloss.compute.settings import LoopSettings
 from isogloss.errors import TrainingError
 
@@ -107,8 +108,8 @@ def optimise(
         batches: Asked for one batch a step.
         loss: From a batch to a scalar.
         settings: See `LoopSettings`.
-        evaluate: Called every `evaluate_every` steps and after the last one, with the model in evaluation mode;
-            higher is better.
+        evaluate: Called every `evaluate_every` steps and after the last one, with the model in evaluation
+            mode; higher is better.
         carried: State that `loss` keeps from batch to batch, to be put into checkpoints.
         checkpoints: Where to save and to resume from; None keeps none.
         describe: Says which data a batch holds, for the message when its loss is not finite.
@@ -122,9 +123,7 @@ def optimise(
         parameters, lr=settings.learning_rate, betas=settings.betas, eps=settings.epsilon, fused=True
     )
     progress = _Progress()
-    state = TrainingState(
-        model=model, optimiser=optimiser, batches=batches, carried=carried, progress=progress
-    )
+    state = TrainingState(model=model, optimiser=optimiser, batches=batches, carried=carried, progress=progress)
     if checkpoints is not None:
         checkpoints.resume(state)
     started = time.monotonic() - progress.seconds
@@ -138,10 +137,12 @@ def optimise(
             group["lr"] = learning_rate
         optimiser.zero_grad(set_to_none=True)
         value = loss(batch)
-        _check_finite("loss", value, progress, settings, lambda: describe(batch))
+        if not torch.isfinite(value):
+            raise _not_finite("loss", value, progress, settings, describe(batch))
         value.backward()
         norm = nn.utils.clip_grad_norm_(parameters, settings.gradient_norm)
-        _check_finite("gradient's norm", norm, progress, settings, lambda: describe(batch))
+        if not torch.isfinite(norm):  # the weights are still as they were
+            raise _not_finite("gradient's norm", norm, progress, settings, describe(batch))
         optimiser.step()
         progress.step += 1
         progress.seconds = time.monotonic() - started
@@ -165,21 +166,19 @@ def optimise(
             checkpoints.save(state)
             last_saved = time.monotonic()
             checkpoints.raise_if_interrupted()
+        if checkpoints is None and stop_requested():
+            raise KeyboardInterrupt
 
     if progress.best_weights:
         model.load_state_dict(progress.best_weights)
     model.eval()
 
 
-def _check_finite(
-    name: str, value: Tensor, progress: _Progress, settings: LoopSettings, describe: Callable[[], str]
-) -> None:
-    """Refuse infinity and NaN before they reach the weights."""
-    if not torch.isfinite(value):
-        raise TrainingError(
-            f"Step {progress.step + 1}: the {name} is {value.item()}. It must be a finite number. Lower "
-            f"learning_rate (now {settings.learning_rate:g}) or look at the data. {describe()}".rstrip()
-        )
+def _not_finite(name: str, value: Tensor, progress: _Progress, settings: LoopSettings, data: str) -> TrainingError:
+    return TrainingError(
+        f"Step {progress.step + 1}: the {name} is {value.item()}. It must be a finite number. Lower "
+        f"learning_rate (now {settings.learning_rate:g}) or look at the data. {data}".rstrip()
+    )
 
 
 def _out_of_patience(progress: _Progress, settings: LoopSettings) -> bool:

@@ -40,4 +40,4 @@ class ComputeSettings(Settings):
     workers: NonNegativeInt = 2
     """Stages that run side by side, each in a process of its own; 0 runs them one by one in this process."""
     threads: PositiveInt = 1
-    """Threads of each process. On a busy machine, two threads that wait for each other can be slower than one."""
+    """Threads of each process. On a busy machine, two threads waiting for each other are slower than one."""

@@ -1,9 +1,9 @@
 """Run the stages of an experiment side by side, each when those that it needs are done.
 
-A `Task` is a name, the names it waits for, and a function. Tasks run in processes of their own, or one after another
-in this process. They report by calling `report`; the events arrive in the parent, in order of time. If the parent
-dies, its workers end within a second; if somebody asks the parent to stop, each worker stops at its next whole step,
-with a checkpoint.
+A `Task` is a name, the names it waits for, and a function. Tasks run in processes of their own, or one after
+another in this process. They report by calling `report`; the events arrive in the parent, in order of time.
+If the parent dies, its workers end within a second; if somebody asks the parent to stop, each worker stops at
+its next whole step, with a checkpoint.
 """
 
 import logging
@@ -43,7 +43,11 @@ class Task:
     """Names of the tasks that must be done before."""
 
 
-_send: Callable[[Event], None] = lambda event: None
+def _say_nothing(event: Event) -> None:
+    """Stand in where nobody listens."""
+
+
+_send: Callable[[Event], None] = _say_nothing
 _task_name = ""
 
 
@@ -109,9 +113,7 @@ def _run(task: Task, threads: int) -> None:
     report("finished")
 
 
-def _run_in_processes(
-    tasks: Sequence[Task], workers: int, threads: int, on_event: Callable[[Event], None]
-) -> None:
+def _run_in_processes(tasks: Sequence[Task], workers: int, threads: int, on_event: Callable[[Event], None]) -> None:
     context = multiprocessing.get_context("spawn")
     events: Any = context.SimpleQueue()
     stop = context.Event()
@@ -140,8 +142,9 @@ def _run_in_processes(
                     if stop_requested():
                         raise KeyboardInterrupt from error
                     raise TrainingError(
-                        f"{name}: its process was killed, perhaps for want of memory. Expected it to finish. Set "
-                        f"compute.workers = 1, or make the model smaller, and run again: finished stages are kept."
+                        f"{name}: its process was killed, perhaps for want of memory. Expected it to finish. "
+                        f"Set compute.workers = 1, or make the model smaller, and run again: finished stages "
+                        f"are kept."
                     ) from error
             if stop_requested():
                 raise KeyboardInterrupt
@@ -179,8 +182,8 @@ def _begin_worker(parent: int, threads: int, send: Callable[[Event], None], stop
 def _without_main_module() -> Iterator[None]:
     """Keep new processes from running the caller's script again.
 
-    A spawned process imports the parent's main module first, so a plain script that calls us would start itself over
-    and over. Our workers need nothing from it.
+    A spawned process imports the parent's main module first, so a plain script that calls us would start
+    itself over and over. Our workers need nothing from it.
     """
     main = sys.modules["__main__"]
     sys.modules["__main__"] = types.ModuleType("__main__")

@@ -22,9 +22,7 @@ CHARACTERS = 262
 """How many ids there are, 0 included."""
 
 
-def character_ids(
-    words: Sequence[str], *, longest: int = LONGEST_WORD
-) -> Int[np.ndarray, "types characters"]:
+def character_ids(words: Sequence[str], *, longest: int = LONGEST_WORD) -> Int[np.ndarray, "types characters"]:
     """Spell words as ids, one row each, padded with `PADDING`.
 
     A word whose UTF-8 form has more than ``longest - 2`` bytes is cut there. Lone surrogates, which have no UTF-8

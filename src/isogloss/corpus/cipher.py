@@ -87,8 +87,7 @@ def make_cipher(texts: Iterable[str], *, seed: int, script: str = "") -> Cipher:
     """
     if script and script not in SCRIPTS:
         raise RecipeError(
-            f"cipher, script: found {script}; expected one of {', '.join(SCRIPTS)}. "
-            "Choose one of these, or none."
+            f"cipher, script: found {script}; expected one of {', '.join(SCRIPTS)}. Choose one of these, or none."
         )
     found = {letter for text in texts for letter in text if letter.isalpha()}
     cased = sorted({letter.lower() for letter in found if _has_cases(letter)})

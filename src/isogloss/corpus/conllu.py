@@ -26,9 +26,7 @@ EMPTY_ID = re.compile(r"(0|[1-9][0-9]{0,8})\.([1-9][0-9]{0,8})")
 SMALL_NUMBERS = {str(number): number for number in range(256)}
 
 
-def read_conllu(
-    path: str | PathLike[str], *, language: str = "", require_trees: bool = False
-) -> tuple[Sentence, ...]:
+def read_conllu(path: str | PathLike[str], *, language: str = "", require_trees: bool = False) -> tuple[Sentence, ...]:
     """Read a plain or compressed CoNLL-U file.
 
     Args:
@@ -42,9 +40,7 @@ def read_conllu(
     return tuple(iterate_conllu(path, language=language, require_trees=require_trees))
 
 
-def iterate_conllu(
-    path: str | PathLike[str], *, language: str = "", require_trees: bool = False
-) -> Iterator[Sentence]:
+def iterate_conllu(path: str | PathLike[str], *, language: str = "", require_trees: bool = False) -> Iterator[Sentence]:
     """Stream the sentences of a CoNLL-U file in constant memory. See `read_conllu`."""
     name = os.fspath(path)
     with open_bytes(path, refuse=ConlluError) as file:
@@ -182,9 +178,7 @@ class _Broken(Exception):
         self.place = place
 
 
-def _sentences(
-    lines: Iterable[tuple[int, str]], name: str, language: str, require_trees: bool
-) -> Iterator[Sentence]:
+def _sentences(lines: Iterable[tuple[int, str]], name: str, language: str, require_trees: bool) -> Iterator[Sentence]:
     """Gather lines into blocks, and blocks into sentences; say where it went wrong."""
     block: list[str] = []
     first = 1
@@ -208,14 +202,12 @@ def _sentences(
         raise ConlluError(f"{name}:{first + error.place}: {error}") from None
     if not found:
         raise ConlluError(
-            f"{name}:1: the file is empty: it holds no sentence. Expected CoNLL-U. "
-            "Check that it is the right file."
+            f"{name}:1: the file is empty: it holds no sentence. Expected CoNLL-U. Check that it is the right file."
         )
 
 
 _ENCODING_HABIT = {
-    True: "the line ends in CR LF. Lines of CoNLL-U end in LF alone. Convert the file, for example with "
-    "dos2unix.",
+    True: "the line ends in CR LF. Lines of CoNLL-U end in LF alone. Convert the file, for example with dos2unix.",
     False: "the file starts with a byte order mark. CoNLL-U has none. Save the file as UTF-8 without it.",
 }
 
@@ -258,9 +250,7 @@ def _read_block(lines: list[str], language: str, require_trees: bool) -> Sentenc
     if tokens and tokens[-1].last > len(words):
         token = tokens[-1]
         raise _Broken(
-            next(
-                place for place, line in enumerate(lines) if line.startswith(f"{token.first}-{token.last}\t")
-            ),
+            next(place for place, line in enumerate(lines) if line.startswith(f"{token.first}-{token.last}\t")),
             f"the multiword token {token.first}-{token.last} goes on after the last word, {len(words)}. "
             "Expected words of this sentence. Correct the range.",
         )
@@ -281,9 +271,7 @@ def _not_ten(line: str, found: int) -> str:
 
 def _large_number(head: str, place: int) -> int:
     if not NUMBER.fullmatch(head):
-        raise _Broken(
-            place, f"HEAD is {head!r}. Expected a number, 0 for the root, or _ for none. Correct the column."
-        )
+        raise _Broken(place, f"HEAD is {head!r}. Expected a number, 0 for the root, or _ for none. Correct the column.")
     return int(head)
 
 
@@ -339,19 +327,14 @@ def _check_tree(words: list[Word], places: list[int], require_trees: bool) -> No
         if word.head is not None and word.head > count:
             raise _Broken(
                 place,
-                f"HEAD is {word.head}, but the sentence has {count} words. "
-                f"Heads run from 0 (root) to {count}.",
+                f"HEAD is {word.head}, but the sentence has {count} words. Heads run from 0 (root) to {count}.",
             )
         if word.deprel is None or word.head is None:
             if require_trees:
                 column = "HEAD" if word.head is None else "DEPREL"
-                raise _Broken(
-                    place, f"{column} of word {number} is _. Expected a whole tree here. Annotate the word."
-                )
+                raise _Broken(place, f"{column} of word {number} is _. Expected a whole tree here. Annotate the word.")
         elif not word.deprel:
-            raise _Broken(
-                place, f"DEPREL of word {number} is empty. Expected a relation, or _ for none. Fill it in."
-            )
+            raise _Broken(place, f"DEPREL of word {number} is empty. Expected a relation, or _ for none. Fill it in.")
     if heads.count(0) > 1:
         first, second = [number for number, head in enumerate(heads, start=1) if head == 0][:2]
         raise _Broken(

@@ -60,9 +60,7 @@ class Vocabulary:
         total = counter.total()
         for entry in RESERVED:
             counter.pop(entry, None)
-        kept = sorted(
-            (item for item in counter.items() if item[1] >= min_count), key=lambda item: (-item[1], item[0])
-        )
+        kept = sorted((item for item in counter.items() if item[1] >= min_count), key=lambda item: (-item[1], item[0]))
         if max_size is not None:
             kept = kept[: max_size - len(RESERVED)]
         counts = [number for _, number in kept]

@@ -67,7 +67,7 @@ def cooccurrence_vectors(
     size = (len(vocabulary), min(settings.contexts, len(vocabulary)))
     table = torch.sparse_coo_tensor(
         torch.from_numpy(np.stack([words[positive], contexts[positive]])),
-        torch.from_numpy(information[positive].astype(np.float32)),
+        torch.from_numpy(information[positive]),
         size,
         check_invariants=True,
     ).coalesce()
@@ -100,9 +100,7 @@ def static_vectors(
             f"Static vectors: no word type occurs {settings.min_count} times, as min_count asks. Give more text, or "
             f"lower min_count."
         )
-    vectors = cooccurrence_vectors(
-        vocabulary, sentences(), width=settings.width, settings=settings, seed=seed
-    )
+    vectors = cooccurrence_vectors(vocabulary, sentences(), width=settings.width, settings=settings, seed=seed)
     first = len(RESERVED)
     return vocabulary.words[first:], vocabulary.counts[first:], vectors[first:]
 
@@ -143,21 +141,21 @@ def _blocks(
         yield np.concatenate(block)
 
 
-def _strongest_directions(
-    table: Tensor, width: int, power_iterations: int, seed: int
-) -> Float[Tensor, "types width"]:
+def _strongest_directions(table: Tensor, width: int, power_iterations: int, seed: int) -> Float[Tensor, "types width"]:
     """Return the left singular vectors of a sparse table, weighted; zeros beyond its rank."""
     generator = torch.Generator().manual_seed(seed)
     sought = min(width + 16, *table.shape)
     turned = table.t().coalesce()
     basis = torch.linalg.qr(
-        torch.sparse.mm(table, torch.randn(table.shape[1], sought, generator=generator))
+        torch.sparse.mm(table, torch.randn(table.shape[1], sought, generator=generator, dtype=table.dtype))
     ).Q
     for _ in range(power_iterations):
         basis = torch.linalg.qr(torch.sparse.mm(turned, basis)).Q
         basis = torch.linalg.qr(torch.sparse.mm(table, basis)).Q
     left, values, _ = torch.linalg.svd(torch.sparse.mm(turned, basis).mT, full_matrices=False)
-    kept = min(width, len(values))
+    # Beyond the rank of the table there is nothing but rounding, which the weighting would raise to something.
+    rank = int((values > values[0] * max(table.shape) * torch.finfo(values.dtype).eps).sum())
+    kept = min(width, rank)
     vectors = torch.zeros(table.shape[0], width)
-    vectors[:, :kept] = (basis @ left)[:, :kept] * values[:kept] ** WEIGHTING
+    vectors[:, :kept] = ((basis @ left)[:, :kept] * values[:kept] ** WEIGHTING).float()
     return vectors

@@ -25,9 +25,7 @@ class AnchorEncoder:
 
     def __init__(self, anchors: Sequence[Anchors]):
         """Take the anchors of all layers, in order, as `extract_anchors` gives them."""
-        assert anchors and all(each.words == anchors[0].words for each in anchors), (
-            "layers share their word types"
-        )
+        assert anchors and all(each.words == anchors[0].words for each in anchors), "layers share their word types"
         self._anchors = anchors[0]
         vectors = torch.stack([each.vectors for each in anchors], dim=1)  # types layers width
         unknown = vectors.double().mean(dim=0, keepdim=True).float()

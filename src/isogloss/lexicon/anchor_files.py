@@ -136,7 +136,6 @@ def _read_words(path: Path) -> tuple[str, ...]:
     words = tuple(text.split("\n")[:-1])
     if len(set(words)) != len(words):
         raise ArtifactError(
-            f"{path}: {len(words)} lines hold only {len(set(words))} different words; each word stands once. "
-            f"{_AGAIN}"
+            f"{path}: {len(words)} lines hold only {len(set(words))} different words; each word stands once. {_AGAIN}"
         )
     return words

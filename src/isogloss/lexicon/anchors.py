@@ -129,9 +129,7 @@ class Anchors:
     @cached_property
     def _index_by_lower_case(self) -> dict[str, int]:
         index_by_lower_case: dict[str, int] = {}
-        for index, word in enumerate(
-            self.words
-        ):  # by falling count, so the first one found is the most frequent
+        for index, word in enumerate(self.words):  # by falling count, so the first one found is the most frequent
             index_by_lower_case.setdefault(word.lower(), index)
         return index_by_lower_case
 
@@ -169,9 +167,7 @@ class AnchorSums:
             counts=merged(self.counts, other.counts),
         )
 
-    def anchors(
-        self, language: str, *, min_count: int = 1, max_types: int | None = None
-    ) -> tuple[Anchors, ...]:
+    def anchors(self, language: str, *, min_count: int = 1, max_types: int | None = None) -> tuple[Anchors, ...]:
         """Divide the sums by the counts: the anchors of every layer.
 
         Args:
@@ -227,9 +223,7 @@ class AnchorAccumulator:
         vectors = vectors.detach().to("cpu", torch.float64)
         _refuse_non_finite(words, vectors)
         row_by_word = self._row_by_word
-        rows = torch.tensor(
-            [row_by_word.setdefault(word, len(row_by_word)) for word in words], dtype=torch.int64
-        )
+        rows = torch.tensor([row_by_word.setdefault(word, len(row_by_word)) for word in words], dtype=torch.int64)
         self._make_room()
         squared_norms = vectors.square().sum(dim=-1)  # tokens layers
         self._totals.index_add_(0, rows, vectors)

@@ -92,13 +92,8 @@ class BilingualDictionary:
                 f"Dictionary {self.source}→{self.target} was given anchors of {found[0]} and {found[1]}; it "
                 f"needs those of {self.source} and {self.target}, in this order. {advice}"
             )
-        indices = (
-            (source_anchors.index_of(source), target_anchors.index_of(target))
-            for source, target in self.pairs
-        )
-        return list(
-            dict.fromkeys((row, column) for row, column in indices if row is not None and column is not None)
-        )
+        indices = ((source_anchors.index_of(source), target_anchors.index_of(target)) for source, target in self.pairs)
+        return list(dict.fromkeys((row, column) for row, column in indices if row is not None and column is not None))
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -120,8 +115,7 @@ def read_dictionary(path: Path | str, *, source: str, target: str) -> BilingualD
         content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
     except OSError as error:
         raise DictionaryError(
-            f"{path}: cannot be read ({error.strerror}). Expected a file of lines source<TAB>target. Check "
-            "the path."
+            f"{path}: cannot be read ({error.strerror}). Expected a file of lines source<TAB>target. Check the path."
         ) from error
     lines = content.removesuffix(b"\n").split(b"\n") if content else []
     pairs = [_pair_of_line(line, place=f"{path}:{number}") for number, line in enumerate(lines, start=1)]
@@ -146,8 +140,7 @@ def write_dictionary(path: Path | str, dictionary: BilingualDictionary) -> None:
         Path(path).write_bytes(lines.encode("utf-8"))
     except OSError as error:
         raise OutputError(
-            f"{path}: cannot be written ({error.strerror}). The folder must exist and be writable. Choose "
-            "another path."
+            f"{path}: cannot be written ({error.strerror}). The folder must exist and be writable. Choose another path."
         ) from error
 
 
@@ -181,7 +174,5 @@ def _pair_of_line(line: bytes, *, place: str) -> tuple[str, str]:
         raise DictionaryError(f"{place}: found {len(columns)} columns. {expected}. Remove the other columns.")
     if not all(columns):
         side = "source" if not columns[0] else "target"
-        raise DictionaryError(
-            f"{place}: the {side} word is empty. {expected}. Fill it in, or remove the line."
-        )
+        raise DictionaryError(f"{place}: the {side} word is empty. {expected}. Fill it in, or remove the line.")
     return columns[0], columns[1]

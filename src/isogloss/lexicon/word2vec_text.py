@@ -51,8 +51,7 @@ def read_word2vec_text(
                 rows.append(row)
     except OSError as error:
         raise VectorsError(
-            f"{path}: cannot be read ({error.strerror}). Expected word vectors in word2vec text format. "
-            "Check the path."
+            f"{path}: cannot be read ({error.strerror}). Expected word vectors in word2vec text format. Check the path."
         ) from error
     wanted = types if max_types is None else min(types, max_types)
     if len(rows) != wanted:
@@ -63,9 +62,7 @@ def read_word2vec_text(
     return tuple(words), torch.from_numpy(np.stack(rows) if rows else np.zeros((0, width), dtype=np.float32))
 
 
-def write_word2vec_text(
-    path: Path | str, words: Sequence[str], vectors: Float[Tensor, "types width"]
-) -> None:
+def write_word2vec_text(path: Path | str, words: Sequence[str], vectors: Float[Tensor, "types width"]) -> None:
     """Write words and vectors with nine digits, from which every float32 is read back exactly.
 
     Raises:
@@ -86,8 +83,7 @@ def write_word2vec_text(
                 file.write(f"{word} {template % tuple(row.tolist())}\n")
     except OSError as error:
         raise OutputError(
-            f"{path}: cannot be written ({error.strerror}). The folder must exist and have room. Choose "
-            "another path."
+            f"{path}: cannot be written ({error.strerror}). The folder must exist and have room. Choose another path."
         ) from error
 
 

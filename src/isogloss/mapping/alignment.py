@@ -172,9 +172,7 @@ def save_alignment(folder: Path | str, alignment: Alignment) -> None:
     facts = {name: getattr(alignment, name) for name in _FACTS} | {"details": dict(alignment.details)}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(
-            {name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "alignment.safetensors"
-        )
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "alignment.safetensors")
         text = json.dumps(facts, ensure_ascii=False, indent=2) + "\n"
         (folder / "alignment.json").write_text(text, encoding="utf-8")
     except (OSError, SafetensorError) as error:

@@ -20,7 +20,6 @@ It changes no direction, hence no rotation, so it is applied with the alignment 
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from jaxtyping import Float64
@@ -28,8 +27,7 @@ from torch import Tensor
 
 from isogloss.errors import AlignmentError
 from isogloss.lexicon.anchors import Anchors
-
-Normalisation = Literal["none", "unit", "centre", "unit_centre_unit"]
+from isogloss.mapping.settings import Normalisation
 
 _STEPS: dict[str, tuple[str, ...]] = {
     "none": (),

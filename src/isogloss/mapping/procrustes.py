@@ -75,12 +75,7 @@ def completed_procrustes(
             )
     U, S, Vh = torch.linalg.svd(X.mT @ Y)
     # What rounding leaves of a zero is at most about this, as in numpy.linalg.matrix_rank.
-    rounding = (
-        max(X.shape)
-        * torch.finfo(torch.float64).eps
-        * torch.linalg.matrix_norm(X)
-        * torch.linalg.matrix_norm(Y)
-    )
+    rounding = max(X.shape) * torch.finfo(torch.float64).eps * torch.linalg.matrix_norm(X) * torch.linalg.matrix_norm(Y)
     rank = min(int((rounding < S).sum()), X.shape[0])
     U_free, V_free = U[:, rank:], Vh[rank:].mT  # width free
     P, _, Qh = torch.linalg.svd(V_free.mT @ U_free)
@@ -139,11 +134,7 @@ def refine(
         if done == rounds:
             break
         backward, _ = nearest(frequent_target, aligned, k=1, neighbourhood=neighbourhood)
-        mutual = [
-            (row, column)
-            for row, column in enumerate(forward[:, 0].tolist())
-            if int(backward[column, 0]) == row
-        ]
+        mutual = [(row, column) for row, column in enumerate(forward[:, 0].tolist()) if int(backward[column, 0]) == row]
         union = torch.tensor(list(dict.fromkeys([*pairs, *mutual])))  # pairs 2
         matrices.append(completed_procrustes(source[union[:, 0]], target[union[:, 1]])[0])
         pair_counts.append(len(union))

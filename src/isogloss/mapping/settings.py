@@ -4,8 +4,10 @@ from typing import Literal
 
 from pydantic import NonNegativeInt, PositiveInt
 
-from isogloss.mapping.normalisation import Normalisation
 from isogloss.settings import Settings
+
+Normalisation = Literal["none", "unit", "centre", "unit_centre_unit"]
+"""What is done to anchors, in this order, before a rotation is sought; see `normalise`."""
 
 
 class ProcrustesSettings(Settings):

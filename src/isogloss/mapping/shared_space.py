@@ -29,9 +29,7 @@ class SharedSpace:
     """By language and layer, the reference's own among them."""
 
     @classmethod
-    def of(
-        cls, reference: str, *, encoders: Mapping[str, Encoder], alignments: Iterable[Alignment]
-    ) -> "SharedSpace":
+    def of(cls, reference: str, *, encoders: Mapping[str, Encoder], alignments: Iterable[Alignment]) -> "SharedSpace":
         """Join encoders by alignments into the space of the reference.
 
         The reference itself needs none: its vectors stay, or are scaled as the alignments' `target_scale`
@@ -124,8 +122,7 @@ class SharedSpace:
         """Encode and align; padding is set to zero again, for an alignment may move it."""
         embeddings = self.encoders[language].encode(sentences)
         aligned = [
-            self.alignments[language, layer].apply(embeddings.layer(layer).float())
-            for layer in range(self.layers)
+            self.alignments[language, layer].apply(embeddings.layer(layer).float()) for layer in range(self.layers)
         ]
         return torch.stack(aligned, dim=2).masked_fill(~embeddings.mask[:, :, None, None], 0.0)
 
@@ -147,8 +144,7 @@ def _check_alignments(reference: str, alignments: Sequence[Alignment], *, width:
     seen: set[tuple[str, int]] = set()
     for alignment in alignments:
         place = (
-            f"Shared space of {reference}: the alignment {alignment.source}→{alignment.target}, "
-            f"layer {alignment.layer}"
+            f"Shared space of {reference}: the alignment {alignment.source}→{alignment.target}, layer {alignment.layer}"
         )
         if alignment.target != reference:
             raise AlignmentError(
@@ -161,15 +157,11 @@ def _check_alignments(reference: str, alignments: Sequence[Alignment], *, width:
                 "Fit it again."
             )
         if (alignment.source, alignment.layer) in seen:
-            raise AlignmentError(
-                f"{place}, is given twice. One per language and layer is expected. Leave one out."
-            )
+            raise AlignmentError(f"{place}, is given twice. One per language and layer is expected. Leave one out.")
         seen.add((alignment.source, alignment.layer))
 
 
-def _reference_alignment(
-    reference: str, alignments: Sequence[Alignment], *, layer: int, width: int
-) -> Alignment:
+def _reference_alignment(reference: str, alignments: Sequence[Alignment], *, layer: int, width: int) -> Alignment:
     """Return what the reference's own vectors need to meet the aligned ones: nothing, or a scale."""
     scale_by_language = {each.source: each.target_scale for each in alignments if each.layer == layer}
     scales = set(scale_by_language.values()) or {1.0}

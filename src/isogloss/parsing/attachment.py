@@ -62,9 +62,7 @@ class AttachmentScores:
         return f"UAS {self.uas:.2%}, LAS {self.las:.2%} ({self.words} words, scope {self.scope})"
 
 
-def attachment_scores(
-    gold: Iterable[Sentence], system: Iterable[Sentence], *, scope: Scope = "ud"
-) -> AttachmentScores:
+def attachment_scores(gold: Iterable[Sentence], system: Iterable[Sentence], *, scope: Scope = "ud") -> AttachmentScores:
     """Compare trees with gold trees over the same words.
 
     Args:
@@ -92,10 +90,7 @@ def sentence_scores(
             f"System trees: {len(system)} sentences. Expected the {len(gold)} sentences of the gold trees. "
             "Parse the gold file as it is, without splitting it anew."
         )
-    return [
-        _score(one, other, number, scope)
-        for number, (one, other) in enumerate(zip(gold, system, strict=True), 1)
-    ]
+    return [_score(one, other, number, scope) for number, (one, other) in enumerate(zip(gold, system, strict=True), 1)]
 
 
 def universal_relation(deprel: str) -> str:

@@ -36,9 +36,7 @@ class SentenceBatch:
 class ParserBatches:
     """An endless supply of training batches that can be stopped and resumed anywhere."""
 
-    def __init__(
-        self, lengths_by_language: Mapping[str, Sequence[int]], *, batch_size: int, seed: int
-    ) -> None:
+    def __init__(self, lengths_by_language: Mapping[str, Sequence[int]], *, batch_size: int, seed: int) -> None:
         """Make the supply.
 
         Args:

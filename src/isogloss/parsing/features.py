@@ -52,9 +52,7 @@ class Features:
         return (starts[:, None] + torch.arange(mask.shape[1])) * mask, mask
 
 
-def extract_features(
-    sentences: Sequence[Sentence], encoder: Encoder | None, *, settings: ParserSettings
-) -> Features:
+def extract_features(sentences: Sequence[Sentence], encoder: Encoder | None, *, settings: ParserSettings) -> Features:
     """Compute what the parser sees of some sentences.
 
     Args:
@@ -88,9 +86,7 @@ def work_units(sentences: Sequence[Sentence], *, words: int) -> list[list[int]]:
         sentences: Any sentences; their numbers are returned.
         words: Limit of a group; a sentence that is longer goes alone.
     """
-    order = sorted(
-        range(len(sentences)), key=lambda index: (sentences[index].language, len(sentences[index]))
-    )
+    order = sorted(range(len(sentences)), key=lambda index: (sentences[index].language, len(sentences[index])))
     units: list[list[int]] = []
     for index in order:
         unit = units[-1] if units else []

@@ -22,8 +22,6 @@ class LayerMix(nn.Module):
         """The share of each layer; they are positive and sum to 1."""
         return self.logits.softmax(dim=0)
 
-    def forward(
-        self, vectors: Float[Tensor, "batch words layers width"]
-    ) -> Float[Tensor, "batch words width"]:
+    def forward(self, vectors: Float[Tensor, "batch words layers width"]) -> Float[Tensor, "batch words width"]:
         """Mix the layers of every word."""
         return self.scale * torch.einsum("bwld,l->bwd", vectors, self.weights)

@@ -198,9 +198,7 @@ class RecurrentStack(nn.Module):
         for ahead, back in zip(self.forwards, self.backwards, strict=True):
             if ahead is not self.forwards[0]:
                 states = drop_alike(states, self.dropout, axis=0, training=self.training)
-            states = torch.cat(
-                [ahead(states)[0], back(states[turned, sentence])[0][turned, sentence]], dim=-1
-            )
+            states = torch.cat([ahead(states)[0], back(states[turned, sentence])[0][turned, sentence]], dim=-1)
         return states.transpose(0, 1)
 
 

@@ -62,9 +62,7 @@ class Parser:
             RecipeError: The settings do not fit the encoder.
         """
         layers, width = _encoder_shape(encoder, settings)
-        return cls(
-            _network(settings, len(relations), layers, width), tuple(relations), settings, layers, width
-        )
+        return cls(_network(settings, len(relations), layers, width), tuple(relations), settings, layers, width)
 
     def parse(
         self,
@@ -111,9 +109,7 @@ class Parser:
                 parsed[index] = sentences[index].with_tree(heads, deprels)
         return parsed
 
-    def trees(
-        self, inputs: ParserInputs, *, decode: Decoder = decode_trees
-    ) -> list[tuple[list[int], list[str]]]:
+    def trees(self, inputs: ParserInputs, *, decode: Decoder = decode_trees) -> list[tuple[list[int], list[str]]]:
         """Return heads and relations of every sentence of a batch.
 
         First the best tree by the probabilities of its arcs, then the best relation of every arc. Only the
@@ -152,9 +148,7 @@ class Parser:
         }
         with writing_to(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        weights = {
-            name: value.detach().cpu().contiguous() for name, value in self.network.state_dict().items()
-        }
+        weights = {name: value.detach().cpu().contiguous() for name, value in self.network.state_dict().items()}
         write_atomically(folder / WEIGHTS, to_safetensors(weights))
         write_atomically(folder / RELATIONS, "".join(f"{name}\n" for name in self.relations))
         write_atomically(folder / SETTINGS, json.dumps(about, indent=2, ensure_ascii=False) + "\n")

@@ -128,9 +128,7 @@ def _label(deprel: str, strip_subtypes: bool) -> str:
     return universal_relation(deprel) if strip_subtypes else deprel
 
 
-def _examples(
-    treebank: Treebank, encoder: Encoder | None, ids: dict[str, int], settings: ParserSettings
-) -> _Examples:
+def _examples(treebank: Treebank, encoder: Encoder | None, ids: dict[str, int], settings: ParserSettings) -> _Examples:
     sentences = [sentence for sentence in treebank if len(sentence)]
     words = [word for sentence in sentences for word in sentence.words]
     labels = [ids[_label(word.deprel or "", settings.strip_subtypes)] for word in words]
@@ -152,8 +150,7 @@ def _check(treebanks: Sequence[Treebank], dev: Sequence[Treebank]) -> None:
     """Refuse treebanks that cannot be learned from."""
     if not treebanks:
         raise TrainingError(
-            "Parser training: no treebank was given. Expected one for each training language. Name at "
-            "least one."
+            "Parser training: no treebank was given. Expected one for each training language. Name at least one."
         )
     languages = [treebank.language for treebank in treebanks]
     for language in languages:
@@ -184,6 +181,4 @@ def _check(treebanks: Sequence[Treebank], dev: Sequence[Treebank]) -> None:
 
 
 def _title(treebank: Treebank) -> str:
-    return f"Treebank {treebank.name or treebank.language}" + (
-        f" ({treebank.split})" if treebank.split else ""
-    )
+    return f"Treebank {treebank.name or treebank.language}" + (f" ({treebank.split})" if treebank.split else "")

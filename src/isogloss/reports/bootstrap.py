@@ -75,10 +75,7 @@ def score_interval(
         )
     words, correct = words[kept], correct[kept]
     redrawn = np.concatenate(
-        [
-            correct[draws].sum(axis=1) / words[draws].sum(axis=1)
-            for draws in _draws(len(words), samples, generator)
-        ]
+        [correct[draws].sum(axis=1) / words[draws].sum(axis=1) for draws in _draws(len(words), samples, generator)]
     )
     return Interval(float(correct.sum() / words.sum()), *_middle(redrawn, level))
 
@@ -121,15 +118,10 @@ def paired_difference(
         )
     words, lead = words[kept], (correct_a - correct_b)[kept]
     redrawn = np.concatenate(
-        [
-            lead[draws].sum(axis=1) / words[draws].sum(axis=1)
-            for draws in _draws(len(words), samples, generator)
-        ]
+        [lead[draws].sum(axis=1) / words[draws].sum(axis=1) for draws in _draws(len(words), samples, generator)]
     )
     low, high = _middle(redrawn, level)
-    return Difference(
-        float(lead.sum() / words.sum()), low, high, share_not_better=float((redrawn <= 0).mean())
-    )
+    return Difference(float(lead.sum() / words.sum()), low, high, share_not_better=float((redrawn <= 0).mean()))
 
 
 def score_with_interval(

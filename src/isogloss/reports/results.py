@@ -81,9 +81,7 @@ class Score:
         for name, value in row.items():
             expected, right = _EXPECTED[name]
             if not right(value):
-                raise ArtifactError(
-                    f"{place}: {name} is {value!r}. Expected {expected}. Score the run again."
-                )
+                raise ArtifactError(f"{place}: {name} is {value!r}. Expected {expected}. Score the run again.")
         # JSON may write the fraction 1.0 as 1.
         fractions = {name: float(row[name]) for name in _FRACTIONS if row.get(name) is not None}
         return cls(**{**row, **fractions})

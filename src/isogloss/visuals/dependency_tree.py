@@ -143,9 +143,7 @@ def _letter_width(letter: str) -> float:
 
 def _check(sentence: Sentence, which: str) -> None:
     if not sentence.words:
-        raise DataError(
-            f"Tree to draw: {which} has no words. Expected at least one. Choose another sentence."
-        )
+        raise DataError(f"Tree to draw: {which} has no words. Expected at least one. Choose another sentence.")
     for number, word in enumerate(sentence.words, 1):
         if word.head is None or word.deprel is None:
             raise DataError(

@@ -109,9 +109,7 @@ def draw_anchor_map(
     return draw_embedding_map(
         [
             MapPanel("before alignment: each language in its own space", _unit(before)),
-            MapPanel(
-                f"after alignment: all in the space of {reference.language}{precision}", _unit(before | moved)
-            ),
+            MapPanel(f"after alignment: all in the space of {reference.language}{precision}", _unit(before | moved)),
         ],
         words_by_language=words,
         pairs_by_language={
@@ -224,8 +222,7 @@ def _any_script() -> Iterator[None]:
 
 def _unit(vectors_by_language: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {
-        language: torch.nn.functional.normalize(vectors, dim=1)
-        for language, vectors in vectors_by_language.items()
+        language: torch.nn.functional.normalize(vectors, dim=1) for language, vectors in vectors_by_language.items()
     }
 
 
@@ -288,9 +285,7 @@ def _spread_words(
     chosen = candidates[:1]
     while len(chosen) < min(number, len(candidates)):
         taken = np.array([points[reference][group[reference]] for group in chosen])
-        distances = [
-            np.linalg.norm(points[reference][group[reference]] - taken, axis=1).min() for group in candidates
-        ]
+        distances = [np.linalg.norm(points[reference][group[reference]] - taken, axis=1).min() for group in candidates]
         chosen.append(candidates[int(np.argmax(distances))])
     return chosen[:number]
 

@@ -150,9 +150,7 @@ class _Teller:
         elif self.happens(0.9 if frame.movement else 0.05 if plain else 0.21):
             place = self.pick(world.places[verb])
             parts["place"] = self.thing(place, True)
-            relations["place"] = (
-                self.pick(world.relations[place]) if class_of(place) != "town" else "in.adposition"
-            )
+            relations["place"] = self.pick(world.relations[place]) if class_of(place) != "town" else "in.adposition"
         if self.happens(0.05 if plain else 0.17):
             parts["time"] = Thing(self.pick(world.times[verb]), definite=True)
             relations["time"] = "during.adposition"
@@ -165,9 +163,7 @@ class _Teller:
             manner=self.pick(world.manners[verb]) if self.happens(0.14) else "",
             moment=self.pick(world.moments[tense][verb]) if self.happens(0.1 if plain else 0.27) else "",
             fronted=self.happens(0.4),
-            content=self.clause(self.pick(world.sequels[verb]), past=past, plain=True)
-            if frame.content
-            else None,
+            content=self.clause(self.pick(world.sequels[verb]), past=past, plain=True) if frame.content else None,
         )
 
     def actor(self, verb: str, plain: bool) -> Thing:

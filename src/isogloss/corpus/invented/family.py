@@ -75,9 +75,7 @@ def text_lines(code: str, count: int, seed: int, *, stream: str = "text") -> Ite
 def treebank(code: str, split: str, *, sentences: int, seed: int) -> Treebank:
     """Return a gold treebank of a language; the splits ``train``, ``dev`` and ``test`` share no stream."""
     told = tuple(_tell_all(code, split, sentences, seed))
-    return Treebank(
-        told, language=code, split=split, name=f"{LANGUAGES[code].name} (invented)", licence="CC0-1.0"
-    )
+    return Treebank(told, language=code, split=split, name=f"{LANGUAGES[code].name} (invented)", licence="CC0-1.0")
 
 
 def parallel_sentences(
@@ -208,9 +206,7 @@ def _sentence(telling: Telling, code: str, sent_id: str) -> Sentence:
         misc = entry.misc
         if place < len(forms) and telling.entries[place].upos == "PUNCT":
             misc += "|SpaceAfter=No" if misc else "SpaceAfter=No"
-        words.append(
-            Word(form, entry.lemma, entry.upos, "_", entry.feats, head=head, deprel=deprel, misc=misc or "_")
-        )
+        words.append(Word(form, entry.lemma, entry.upos, "_", entry.feats, head=head, deprel=deprel, misc=misc or "_"))
     comments = (f"# sent_id = {sent_id}", f"# text = {_line(forms)}")
     return Sentence(tuple(words), language=code, comments=comments)
 

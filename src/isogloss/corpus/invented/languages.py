@@ -86,9 +86,7 @@ _FAMILY = (
     InventedLanguage(
         code="qbe",
         name="Bereshi",
-        sounds=SoundPattern(
-            "ptkbdgmnzrsjhc", "aiuoe", ("CV", "CV", "CVC"), "vowel", (("l", "r"), ("v", "b"))
-        ),
+        sounds=SoundPattern("ptkbdgmnzrsjhc", "aiuoe", ("CV", "CV", "CVC"), "vowel", (("l", "r"), ("v", "b"))),
         order="SOV",
         owners_after=False,
         postpositions=True,
@@ -141,9 +139,7 @@ _FAMILY = (
     InventedLanguage(
         code="qfi",
         name="Firian",
-        sounds=SoundPattern(
-            "kptbdgmnlrszjhvqw", "aeiouy", ("CV", "CVC"), "vowel", (("t(?=i)", "c"), ("g", "h"))
-        ),
+        sounds=SoundPattern("kptbdgmnlrszjhvqw", "aeiouy", ("CV", "CVC"), "vowel", (("t(?=i)", "c"), ("g", "h"))),
         order="SOV",
         adjectives_after=True,
         owners_after=False,
@@ -155,9 +151,7 @@ _FAMILY = (
     InventedLanguage(
         code="qga",
         name="Galthic",
-        sounds=SoundPattern(
-            "kptbdgmnlrqfzhx", "aeiou", ("CV", "VC", "CVC"), "vowel", (("s", "z"), ("v", "f"))
-        ),
+        sounds=SoundPattern("kptbdgmnlrqfzhx", "aeiou", ("CV", "VC", "CVC"), "vowel", (("s", "z"), ("v", "f"))),
         order="VSO",
         articles="definite",
         accusative="n",

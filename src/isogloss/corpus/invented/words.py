@@ -123,14 +123,10 @@ def lexicon(code: str) -> Lexicon:
     entries: Lexicon = {}
     for concept, shape in shapes.items():
         stem = stems[twins.get(concept, concept)]
-        shared = [
-            other for pair in language.homonyms if concept in pair for other in pair if other != concept
-        ]
+        shared = [other for pair in language.homonyms if concept in pair for other in pair if other != concept]
         proper = shape.upos == "PROPN"
         for cell, features in shape.cells.items():
-            form, lemma = (
-                write(sounds, language.script) for sounds in (stem + _ending(cell, language), stem)
-            )
+            form, lemma = (write(sounds, language.script) for sounds in (stem + _ending(cell, language), stem))
             ambiguous = any(cell in shapes[other].cells for other in shared)
             misc = f"Gloss={concept.partition('.')[0]}" + (f"|Sense={concept}" if ambiguous else "")
             if proper:

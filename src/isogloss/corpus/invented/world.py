@@ -158,15 +158,11 @@ def world() -> World:
         times=table("time", verbs, lambda _: _nouns("time", "event")),
         manners=table("manner", verbs, lambda _: [f"{word}.manner" for word in ADVERBS["manner"].split()]),
         moments={
-            tense: table(
-                "moment", verbs, lambda _, tense=tense: [f"{w}.moment" for w in ADVERBS[tense].split()]
-            )
+            tense: table("moment", verbs, lambda _, tense=tense: [f"{w}.moment" for w in ADVERBS[tense].split()])
             for tense in ("past", "present")
         },
         pronouns=table("pronoun", verbs, lambda _: [f"{word}.pronoun" for word in PRONOUNS]),
-        qualities=table(
-            "quality", NOUN_CONCEPTS, lambda noun: [q for q in DESCRIBED if noun in DESCRIBED[q]]
-        ),
+        qualities=table("quality", NOUN_CONCEPTS, lambda noun: [q for q in DESCRIBED if noun in DESCRIBED[q]]),
         owners=table("owner", _nouns(*OWNED), lambda _: _nouns("person", "name")),
         modifiers=table("modifier", common, lambda noun: _nouns(*_MODIFIERS.get(class_of(noun), ()))),
         relations=table(
@@ -181,12 +177,8 @@ def world() -> World:
         done_to=done_to,
         sequels=table("sequel", verbs, lambda _: [verb for verb in verbs if not FRAMES[verb].content]),
         subordinators={
-            tense: table(
-                "mark", verbs, lambda _, tense=tense: [f"{w}.link" for w in SUBORDINATORS[tense].split()]
-            )
+            tense: table("mark", verbs, lambda _, tense=tense: [f"{w}.link" for w in SUBORDINATORS[tense].split()])
             for tense in ("past", "present")
         },
-        described=Table.of(
-            {n: frequency(n) for n in NOUN_CONCEPTS if any(n in d for d in DESCRIBED.values())}
-        ),
+        described=Table.of({n: frequency(n) for n in NOUN_CONCEPTS if any(n in d for d in DESCRIBED.values())}),
     )

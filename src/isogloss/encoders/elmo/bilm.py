@@ -42,9 +42,7 @@ class StreamBatch:
 class BiLM(nn.Module):
     """A bidirectional language model of one language."""
 
-    def __init__(
-        self, settings: BiLMSettings, *, types: int, samples: int = 4096, dropout: float = 0.0
-    ) -> None:
+    def __init__(self, settings: BiLMSettings, *, types: int, samples: int = 4096, dropout: float = 0.0) -> None:
         """Make the network.
 
         Args:
@@ -61,9 +59,7 @@ class BiLM(nn.Module):
             width=settings.projection_width,
         )
         self.word_types = min(settings.word_types, types)
-        self.word_vectors = (
-            nn.Embedding(self.word_types, settings.projection_width) if self.word_types else None
-        )
+        self.word_vectors = nn.Embedding(self.word_types, settings.projection_width) if self.word_types else None
         if self.word_vectors is not None:
             nn.init.normal_(self.word_vectors.weight, std=settings.projection_width**-0.5)
         self.recurrent = nn.ModuleList(

@@ -60,9 +60,7 @@ class CharacterCNN(nn.Module):
         self.embedding = nn.Embedding(characters, character_width)
         nn.init.uniform_(self.embedding.weight, -1.0, 1.0)
         self.spans = tuple(span for span, _ in filters)
-        self.convolutions = nn.ModuleList(
-            nn.Linear(span * character_width, number) for span, number in filters
-        )
+        self.convolutions = nn.ModuleList(nn.Linear(span * character_width, number) for span, number in filters)
         features = sum(number for _, number in filters)
         self.highways = nn.ModuleList(Highway(features) for _ in range(highways))
         self.projection = nn.Linear(features, width)
@@ -74,9 +72,7 @@ class CharacterCNN(nn.Module):
         answers = []
         for span, convolution in zip(self.spans, self.convolutions, strict=True):
             # A convolution is a linear map over windows; on a CPU this is the fastest way to say it.
-            windows = (
-                characters.unfold(1, span, 1).transpose(2, 3).flatten(2)
-            )  # types places span·character_width
+            windows = characters.unfold(1, span, 1).transpose(2, 3).flatten(2)  # types places span·character_width
             answers.append(functional.relu(convolution(windows).amax(dim=1)))
         features = torch.cat(answers, dim=1)
         for highway in self.highways:

@@ -73,9 +73,7 @@ class ELMoEncoder:
     def encode(self, sentences: Sequence[Sentence]) -> ContextualEmbeddings:
         """Return the vectors of every word, float32, zero where a sentence has ended."""
         if not sentences:
-            return ContextualEmbeddings(
-                torch.zeros(0, 0, self.layers, self.width), torch.zeros(0, 0, dtype=torch.bool)
-            )
+            return ContextualEmbeddings(torch.zeros(0, 0, self.layers, self.width), torch.zeros(0, 0, dtype=torch.bool))
         batch = lay_out([sentence.forms for sentence in sentences])
         read = self.model.read(self._characters(batch.words), batch.inputs, batch.active)
         mask = mask_of_lengths([len(sentence) for sentence in sentences])
@@ -118,9 +116,10 @@ class ELMoEncoder:
         path = Path(folder) / "settings.json"
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
+            language = str(values["language"])
             settings = BiLMSettings.model_validate(values["model"])
             path = Path(folder) / "card.json"
-            card = json.loads(path.read_text(encoding="utf-8"))
+            card = dict(json.loads(path.read_text(encoding="utf-8")))
             path = Path(folder) / "vocabulary.txt"
             vocabulary = Vocabulary.load(path)
             path = Path(folder) / "model.safetensors"
@@ -140,8 +139,8 @@ class ELMoEncoder:
             SafetensorError,
             ValidationError,
         ) as error:
-            reason = str(error).splitlines()[0]
+            reason = str(error).splitlines()[-1].strip()
             raise ArtifactError(
                 f"{path}: not readable as part of a language model ({reason}). Train it again, or copy it again."
             ) from error
-        return cls(model, settings=settings, vocabulary=vocabulary, language=values["language"], card=card)
+        return cls(model, settings=settings, vocabulary=vocabulary, language=language, card=card)

@@ -166,9 +166,7 @@ class _Unrolled(torch.autograd.Function):
             torch.baddbmm(from_inputs[:, step], kept_outputs[step], state_weight, out=gates[step])
             _activate(gates[step], cell_width)
             o, i, f, g = gates[step].split(cell_width, dim=2)
-            cell = (
-                torch.mul(f, kept_cells[step], out=cells[step]).addcmul_(i, g).clamp_(-cell_clip, cell_clip)
-            )
+            cell = torch.mul(f, kept_cells[step], out=cells[step]).addcmul_(i, g).clamp_(-cell_clip, cell_clip)
             torch.tanh(cell, out=squashed[step])
             torch.mul(o, squashed[step], out=raised[step])
             output = torch.bmm(raised[step], projection, out=outputs[step])
@@ -232,9 +230,7 @@ class _Unrolled(torch.autograd.Function):
             return values.transpose(0, 1).reshape(directions, steps * rows, -1)
 
         flat_gates = by_direction(to_gates)
-        to_inputs = (
-            torch.bmm(flat_gates, input_weight.mT).view_as(inputs) if ctx.needs_input_grad[0] else None
-        )
+        to_inputs = torch.bmm(flat_gates, input_weight.mT).view_as(inputs) if ctx.needs_input_grad[0] else None
         to_input_weight = torch.bmm(inputs.flatten(1, 2).mT, flat_gates)
         to_state_weight = torch.bmm(by_direction(kept_outputs).mT, flat_gates)
         to_projection = torch.bmm(by_direction(raised).mT, by_direction(to_projected))

@@ -1,12 +1,15 @@
 """Settings of the bidirectional language model and of its training."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from isogloss.compute.settings import LoopSettings
+from isogloss.corpus.characters import LONGEST_WORD
 from isogloss.encoders.settings import CooccurrenceSettings
 from isogloss.settings import Settings
+
+Span = Annotated[int, Field(ge=1, le=LONGEST_WORD)]
 
 
 class BiLMSettings(Settings):
@@ -14,7 +17,7 @@ class BiLMSettings(Settings):
 
     character_width: PositiveInt = 16
     """Length of a character's vector."""
-    filters: tuple[tuple[PositiveInt, PositiveInt], ...] = (
+    filters: Annotated[tuple[tuple[Span, PositiveInt], ...], Field(min_length=1)] = (
         (1, 16),
         (2, 32),
         (3, 64),
@@ -75,9 +78,7 @@ class BiLMTrainingSettings(Settings):
 
 
 SIZES: dict[str, BiLMSettings] = {
-    "tiny": BiLMSettings(
-        filters=((1, 16), (2, 32), (3, 48), (4, 48)), highways=1, projection_width=32, cell_width=128
-    ),
+    "tiny": BiLMSettings(filters=((1, 16), (2, 32), (3, 48), (4, 48)), highways=1, projection_width=32, cell_width=128),
     "small": BiLMSettings(),
     "medium": BiLMSettings(
         filters=((1, 32), (2, 32), (3, 64), (4, 128), (5, 256), (6, 256)),

@@ -35,25 +35,17 @@ class WordSoftmax(nn.Module):
         self.weight = nn.Parameter(torch.randn(types, width) * width**-0.5)
         self.bias = nn.Parameter(torch.zeros(types))
 
-    def exact_loss(
-        self, states: Float[Tensor, "places width"], targets: Int[Tensor, " places"]
-    ) -> Float[Tensor, ""]:
+    def exact_loss(self, states: Float[Tensor, "places width"], targets: Int[Tensor, " places"]) -> Float[Tensor, ""]:
         """Return the mean negative log-likelihood over the whole vocabulary, in nats per word."""
         return functional.cross_entropy(functional.linear(states, self.weight, self.bias), targets)
 
-    def forward(
-        self, states: Float[Tensor, "places width"], targets: Int[Tensor, " places"]
-    ) -> Float[Tensor, ""]:
+    def forward(self, states: Float[Tensor, "places width"], targets: Int[Tensor, " places"]) -> Float[Tensor, ""]:
         """Return the training loss: exact for a small vocabulary, sampled for a large one."""
         if self.types <= self.samples:
             return self.exact_loss(states, targets)
         rivals = self._draw().to(targets.device)
-        of_target = (
-            (states * self.weight[targets]).sum(dim=1) + self.bias[targets] - self._log_expected(targets)
-        )
-        of_rivals = torch.addmm(
-            self.bias[rivals] - self._log_expected(rivals), states, self.weight[rivals].mT
-        )
+        of_target = (states * self.weight[targets]).sum(dim=1) + self.bias[targets] - self._log_expected(targets)
+        of_rivals = torch.addmm(self.bias[rivals] - self._log_expected(rivals), states, self.weight[rivals].mT)
         # A rival that happens to be the target is no rival.
         place = torch.searchsorted(rivals, targets).clamp_(max=len(rivals) - 1)
         hit = (rivals[place] == targets).nonzero().squeeze(1)

@@ -91,17 +91,12 @@ class TextStreams:
         place: dict[str, int] = {}
         shape = (2, self.rows, self.unroll)
         inputs = np.fromiter(
-            (
-                place.setdefault(word, len(place))
-                for side in (0, 1)
-                for chunk in chunks
-                for word in chunk[side]
-            ),
+            (place.setdefault(word, len(place)) for side in (0, 1) for chunk in chunks for word in chunk[side]),
             np.int64,
         ).reshape(shape)
-        targets = self.vocabulary.encode(
-            [word for side in (2, 3) for chunk in chunks for word in chunk[side]]
-        ).reshape(shape)
+        targets = self.vocabulary.encode([word for side in (2, 3) for chunk in chunks for word in chunk[side]]).reshape(
+            shape
+        )
         keep = np.array([chunk[4] for chunk in chunks], dtype=np.float32)
         return StreamBatch(
             spellings=spellings(list(place)),
@@ -185,9 +180,7 @@ def _spelling(word: str) -> bytes:
     return character_ids([word])[0].astype(np.int16).tobytes()
 
 
-def spellings(
-    words: Sequence[str], spell: Callable[[str], bytes] = _spelling
-) -> Int[Tensor, "types characters"]:
+def spellings(words: Sequence[str], spell: Callable[[str], bytes] = _spelling) -> Int[Tensor, "types characters"]:
     """Spell words as character ids; the spellings of recent words are remembered."""
     data = b"".join(map(spell, words))
     ids = np.frombuffer(data, dtype=np.int16).reshape(-1, LONGEST_WORD)

@@ -110,9 +110,7 @@ class _Carried:
 
     def state_dict(self) -> dict[str, Tensor]:
         return {
-            f"{name}-{index}": getattr(state, name)
-            for index, state in enumerate(self.states)
-            for name in state._fields
+            f"{name}-{index}": getattr(state, name) for index, state in enumerate(self.states) for name in state._fields
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

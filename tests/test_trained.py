@@ -1,0 +1,54 @@
+"""A trained parser parses as the run that made it did, and says what it cannot read."""
+
+import pytest
+
+from isogloss.corpus.conllu import read_conllu, write_conllu
+from isogloss.corpus.sentence import Sentence
+from isogloss.errors import ArtifactError, DataError
+from isogloss.trained import load_trained
+
+PARSERS = ["pos-only-gold", *(f"{name}-none" for name in ("unaligned", "anchors-only", "static", "aligned"))]
+PARSERS += ["aligned-gold"]
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_a_loaded_parser_finds_the_trees_of_its_run(tiny_run, tmp_path, name):
+    system, _, pos = name.rpartition("-")
+    gold = read_conllu(tiny_run.folder / "corpus" / "qel" / "test.conllu", language="qel")
+    bare = [sentence.without_tree() if hasattr(sentence, "without_tree") else sentence for sentence in gold]
+    trained = load_trained(tiny_run.folder, system=system, pos=pos)
+    write_conllu(trained.parse(bare), tmp_path / "parsed.conllu")
+    theirs = tiny_run.folder / "parsed" / name / "qel-test.conllu"
+    assert (tmp_path / "parsed.conllu").read_bytes() == theirs.read_bytes()
+
+
+def test_long_inputs_come_back_in_their_order(tiny_run):
+    gold = read_conllu(tiny_run.folder / "corpus" / "qal" / "train.conllu", language="qal")
+    many = [sentence for _ in range(8) for sentence in gold]
+    parsed = list(load_trained(tiny_run.folder).parse(many))
+    assert [sentence.forms for sentence in parsed] == [sentence.forms for sentence in many]
+    heads = [[word.head for word in sentence.words] for sentence in parsed]
+    assert heads[: len(gold)] == heads[-len(gold) :], "a sentence's tree does not depend on its neighbours"
+
+
+def test_the_languages_of_a_run_can_be_parsed(tiny_run):
+    assert load_trained(tiny_run.folder).languages == ("qal", "qbe", "qel")
+
+
+def test_a_language_outside_the_run_is_refused(tiny_run):
+    parsing = load_trained(tiny_run.folder).parse([Sentence.of_forms(["a", "b"], language="qco")])
+    with pytest.raises(DataError, match=r"language 'qco': not in this run. Expected one of qal, qbe, qel. Add it"):
+        next(parsing)
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(ArtifactError, match=r"holds no readable recipe.json. Expected the folder of a run. Name one"):
+        load_trained(tmp_path)
+
+
+@pytest.mark.parametrize(("system", "pos"), [("aligned", "some"), ("best", "none"), ("supervised", "none")])
+def test_a_parser_that_is_not_there_is_refused_with_those_that_are(tiny_run, system, pos):
+    message = rf"parsing/{system}-{pos}: no such parser. The run has: aligned-gold, aligned-none, .* Choose one with"
+    with pytest.raises(ArtifactError, match=message) as caught:
+        load_trained(tiny_run.folder, system=system, pos=pos)
+    assert "supervised-none-qel" not in str(caught.value), "what cannot be loaded is not offered"
