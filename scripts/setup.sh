@@ -14,7 +14,6 @@ fi
 echo "setup: virtual environment in $VENV (once; needs a package index)"
 "$PYTHON" -m venv "$VENV"
 "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
-# torch's CPU build is a tenth of the size of the CUDA one; ask for it where the index has it.
 "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check \
     --constraint constraints.txt --editable ".[visuals]" --group dev
 touch "$VENV/.ready"

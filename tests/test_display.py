@@ -3,6 +3,7 @@
 import io
 import os
 import threading
+import time
 
 import pytest
 
@@ -89,6 +90,7 @@ def test_a_terminal_gets_bars(monkeypatch):
             with showing_progress() as show:
                 for event in EVENTS:
                     show(event)
+                    time.sleep(0.15)  # bars are drawn ten times a second
     finally:
         reader.join(10)
         os.close(ours)

@@ -35,7 +35,21 @@ train_on = ["aa", "bb"]
 test_on = ["cc"]
 systems = ["pos-only", "unaligned", "anchors-only", "static", "aligned", "supervised"]
 """
-NAMES = ["aa.txt", "bb.txt", "cc.txt", "aa-train.conllu", "aa-dev.conllu", "bb-train.conllu", "bb-dev.conllu", "cc-test.conllu", "cc-pud.conllu", "aa-bb.tsv", "aa-cc.tsv", "bb-aa.tsv", "cc-aa.tsv"]
+NAMES = [
+    "aa.txt",
+    "bb.txt",
+    "cc.txt",
+    "aa-train.conllu",
+    "aa-dev.conllu",
+    "bb-train.conllu",
+    "bb-dev.conllu",
+    "cc-test.conllu",
+    "cc-pud.conllu",
+    "aa-bb.tsv",
+    "aa-cc.tsv",
+    "bb-aa.tsv",
+    "cc-aa.tsv",
+]
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """A trained parser parses as the run that made it did, and says what it cannot read."""
 
+from dataclasses import replace
+
 import pytest
 
 from isogloss.corpus.conllu import read_conllu, write_conllu
@@ -15,7 +17,10 @@ PARSERS += ["aligned-gold"]
 def test_a_loaded_parser_finds_the_trees_of_its_run(tiny_run, tmp_path, name):
     system, _, pos = name.rpartition("-")
     gold = read_conllu(tiny_run.folder / "corpus" / "qel" / "test.conllu", language="qel")
-    bare = [sentence.without_tree() if hasattr(sentence, "without_tree") else sentence for sentence in gold]
+    bare = [
+        replace(sentence, words=tuple(replace(word, head=None, deprel=None) for word in sentence.words))
+        for sentence in gold
+    ]
     trained = load_trained(tiny_run.folder, system=system, pos=pos)
     write_conllu(trained.parse(bare), tmp_path / "parsed.conllu")
     theirs = tiny_run.folder / "parsed" / name / "qel-test.conllu"

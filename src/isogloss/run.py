@@ -163,13 +163,12 @@ def _conclude(recipe: Recipe, folder: Path, stages: list[Stage], made: list[str]
 def _log_file(path: Path) -> Iterator[Callable[[Event], None]]:
     """Append events to a JSON-lines file."""
     with writing_to(path):
-        file = path.open("a", encoding="utf-8")
+        file = path.open("ab", buffering=0)  # without a buffer, nothing is left to be written when it closes
     with file:
 
         def write(event: Event) -> None:
             with writing_to(path):
-                file.write(json.dumps(event, ensure_ascii=False) + "\n")
-                file.flush()
+                file.write((json.dumps(event, ensure_ascii=False) + "\n").encode())
 
         yield write
 
