@@ -3,6 +3,7 @@
 A message names the place, what was found, what was expected and what to do next.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -400,7 +401,9 @@ def test_a_full_disk_is_told_and_nothing_is_left(write_with, mounted, words):
     folder = mounted("size=4k")
     message = check(write_with(words, folder / "out"))
     matches(r"(the disk is full|No space left on device)", message)
-    assert not {name for name in below(folder) if name != "out" and not name.startswith(("out/.lock", "out/log"))}
+    assert below(folder) <= {"out", "out/.lock", "out/log.jsonl", "out/recipe.json"}, "of a run, where it stopped"
+    if (folder / "out" / "recipe.json").exists():
+        json.loads((folder / "out" / "recipe.json").read_text())
 
 
 @EVERY_WRITER

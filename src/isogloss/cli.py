@@ -75,12 +75,11 @@ def run(
         return
     _print_scores(done.scores)
     _print_precision(done.precision)
-    for path in (
-        done.folder / "reports" / "scores.json",
-        done.folder / "reports" / "scores.md",
-        *done.figures,
-    ):
-        print(_shown(path))
+    print()
+    reports = done.folder / "reports"
+    named = [("scores", reports / "scores.json"), ("table", reports / "scores.md")]
+    for label, path in [*named, *(("picture", figure) for figure in done.figures)]:
+        print(f"{label:<8} {_shown(path)}")
 
 
 @app.command()

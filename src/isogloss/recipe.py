@@ -335,8 +335,8 @@ def _with_files(path: Path, recipe: Recipe) -> Recipe:
         if not file.is_file():
             what = "is a folder" if file.is_dir() else "no such file"
             raise RecipeError(
-                f"{path}, {key}: {file}: {what}. Expected a file. Paths are relative to the recipe's folder; {{data}} is "
-                f"{data} (set ISOGLOSS_DATA to change it)."
+                f"{path}, {key}: {file}: {what}. Expected a file. Paths are relative to the recipe's folder; {{data}} "
+                f"is {data} (set ISOGLOSS_DATA to change it)."
             )
         return str(file)
 

@@ -39,8 +39,8 @@ class TrainedParser:
             for sentence in some:
                 if self.space is not None and sentence.language not in self.languages:
                     raise DataError(
-                        f"language {sentence.language!r}: not in this run. Expected one of {', '.join(self.languages)}. "
-                        f"Add it to the recipe, with text and a dictionary."
+                        f"language {sentence.language!r}: not in this run. Expected one of {', '.join(self.languages)}"
+                        f". Add it to the recipe, with text and a dictionary."
                     )
             yield from self.parser.parse(some, self.space)
 

@@ -139,8 +139,8 @@ def senses(sentence: Sentence) -> dict[int, str]:
     }
 
 
-def write_family(folder: Path, settings: FamilySettings) -> None:
-    """Write text, treebanks, dictionaries and parallel sentences of the invented family into an empty folder.
+def write_family(folder: Path | str, settings: FamilySettings) -> None:
+    """Write text, treebanks, dictionaries and parallel sentences of the invented family into a new or empty folder.
 
     Equal settings give equal bytes, on any machine. Files: ``<code>/text.txt``, ``<code>/train.conllu`` (and
     ``dev``, ``test``), ``dictionaries/<code>-<reference>.train.tsv`` (and ``.test.tsv``) from every other
@@ -156,8 +156,9 @@ def write_family(folder: Path, settings: FamilySettings) -> None:
             "Choose among these."
         )
     reference, *others = settings.languages
+    folder = Path(folder)
     for code in settings.languages:
-        (folder / code).mkdir()
+        (folder / code).mkdir(parents=True)
         _write_lines(folder / code / "text.txt", text_lines(code, settings.text_sentences, settings.seed))
         for split in ("train", "dev", "test"):
             count = getattr(settings, f"{split}_sentences")

@@ -28,9 +28,9 @@ class BiLMSettings(Settings):
     """Character filters: how many characters each spans, and how many there are of that span."""
     highways: NonNegativeInt = 1
     """Highway layers over the filters."""
-    word_types: NonNegativeInt = 0
+    word_types: NonNegativeInt = 30_000
     """Most frequent word types that have a vector of their own, added to the one that their characters give. Models
-    with little text learn much faster with it (Che et al. 2018, arXiv:1807.03121); published models have none."""
+    with little text learn much faster with it (Che et al. 2018, arXiv:1807.03121). 0 for none, as published models."""
     projection_width: PositiveInt = 128
     """Width of one direction; an encoder's vectors are twice as wide."""
     cell_width: PositiveInt = 512
@@ -89,6 +89,7 @@ SIZES: dict[str, BiLMSettings] = {
     "original": BiLMSettings(
         filters=((1, 32), (2, 32), (3, 64), (4, 128), (5, 256), (6, 512), (7, 1024)),
         highways=2,
+        word_types=0,
         projection_width=512,
         cell_width=4096,
     ),
