@@ -102,7 +102,7 @@ def tiny_recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_run(tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory):
     """The finished run of `tiny_recipe`. Read only: tests that change it begin with a copy."""
-    from isogloss.run import run
+    from isogloss.experiment import run
 
     return run(tiny_recipe, tmp_path_factory.mktemp("runs") / "tiny")
 

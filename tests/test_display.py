@@ -95,7 +95,7 @@ def test_a_terminal_gets_bars(monkeypatch):
         reader.join(10)
         os.close(ours)
     text = seen.decode()
-    for words in ("small", "━", "step 10 of 40, loss 6.500", "✓", "lexicon/xx", "of 3 stages"):
+    for words in ("small", "━", "1,234 words/s, 1:15 left", "✓", "lexicon/xx", "of 3 stages"):
         assert words in text
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from isogloss.experiment import Run, run
 from isogloss.recipe import Recipe
-from isogloss.run import Run, run
 
 FAMILY = {
     "name": "family",
@@ -69,7 +69,7 @@ def test_aligned_vectors_parse_an_unseen_language_far_better_than_unaligned_ones
     assert unaligned.unseen and aligned.unseen and not supervised.unseen
     # Without tags and without alignment, vectors of another space say nothing. Small as all is here, the gain must be
     # beyond chance: the intervals lie apart, and more than a quarter of the way to the upper bound is made. (With
-    # seeds 1 to 4 the gain is 13 to 22 points, 46 to 56 per cent of the way, and the intervals are 6 to 17 points apart.)
+    # seeds 1 to 4 the gain is 13 to 22 points, 46 to 56 per cent of the way; the intervals are 6 to 17 points apart.)
     assert aligned.las_low > unaligned.las_high, (unaligned, aligned)
     assert aligned.las > unaligned.las + 0.25 * (supervised.las - unaligned.las)
 

@@ -229,6 +229,10 @@ def test_what_invented_languages_do_not_have_is_told_before_anything_runs(tiny_r
         load_recipe(tiny_recipe, overrides=[override])
 
 
+def test_a_layer_that_no_language_model_has_is_refused_before_one_is_trained(tiny_recipe):
+    assert "parsing.parser.layer: found 3. Expected 0 to 2" in refusal(tiny_recipe, "parsing.parser.layer=3")
+
+
 def test_systems_without_vectors_need_neither_text_nor_dictionaries(real_recipe):
     overrides = [
         "parsing.systems=['pos-only']",

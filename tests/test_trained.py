@@ -7,6 +7,9 @@ import pytest
 from isogloss.corpus.conllu import read_conllu, write_conllu
 from isogloss.corpus.sentence import Sentence
 from isogloss.errors import ArtifactError, DataError
+from isogloss.plan import plan_stages
+from isogloss.recipe import load_recipe
+from isogloss.stages import load_space
 from isogloss.trained import load_trained
 
 PARSERS = ["pos-only-gold", *(f"{name}-none" for name in ("unaligned", "anchors-only", "static", "aligned"))]
@@ -25,6 +28,16 @@ def test_a_loaded_parser_finds_the_trees_of_its_run(tiny_run, tmp_path, name):
     write_conllu(trained.parse(bare), tmp_path / "parsed.conllu")
     theirs = tiny_run.folder / "parsed" / name / "qel-test.conllu"
     assert (tmp_path / "parsed.conllu").read_bytes() == theirs.read_bytes()
+
+
+@pytest.mark.parametrize("name", PARSERS[1:])
+def test_a_loaded_parser_reads_the_vectors_of_its_run(tiny_run, tiny_recipe, name):
+    system, _, pos = name.rpartition("-")
+    gold = read_conllu(tiny_run.folder / "corpus" / "qel" / "test.conllu", language="qel")
+    planned = {stage.name: stage for stage in plan_stages(load_recipe(tiny_recipe), tiny_run.folder)}
+    expected = load_space(planned[f"parsed/{name}"].arguments["space"]).encode(gold)
+    found = load_trained(tiny_run.folder, system=system, pos=pos).space.encode(gold)
+    assert found.vectors.equal(expected.vectors)
 
 
 def test_long_inputs_come_back_in_their_order(tiny_run):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from isogloss.encoders.encoder import ContextualEmbeddings, Encoder
     from isogloss.encoders.static import static_vectors
     from isogloss.errors import IsoglossError
+    from isogloss.experiment import Run, run
     from isogloss.lexicon.anchor_encoder import AnchorEncoder
     from isogloss.lexicon.anchor_files import load_all_anchors, save_anchors
     from isogloss.lexicon.anchors import Anchors, AnchorSums
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from isogloss.parsing.settings import ParserSettings
     from isogloss.parsing.training import train_parser
     from isogloss.recipe import Recipe, load_recipe
-    from isogloss.run import Run, run
 
 _HOMES = {
     "corpus.cipher": ("make_cipher",),
@@ -68,7 +68,7 @@ _HOMES = {
     "parsing.settings": ("ParserSettings",),
     "parsing.training": ("train_parser",),
     "recipe": ("Recipe", "load_recipe"),
-    "run": ("Run", "run"),
+    "experiment": ("Run", "run"),
 }
 _HOME_BY_NAME = {name: f"isogloss.{module}" for module, names in _HOMES.items() for name in names}
 
@@ -87,4 +87,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOME_BY_NAME])
+    return sorted(_HOME_BY_NAME)

@@ -66,7 +66,7 @@ def run(
     Example: `isogloss run recipes/invented.toml -o runs/invented --set encoders.epochs=3`
     """
     from isogloss.display import showing_progress
-    from isogloss.run import run as run_recipe
+    from isogloss.experiment import run as run_recipe
 
     with showing_progress() as show:
         done = run_recipe(recipe, out, overrides=tuple(set_), on_event=show)

@@ -75,7 +75,9 @@ def train_lm(
 
 
 def embed(model: Path, text: Path, out: Path, *, tokenised: bool = False) -> int:
-    """Write the vectors of every line of a text as safetensors: layers × words × width, named by line from 0.
+    """Write the vectors of every line of a text as safetensors: layers × words × width.
+
+    Each tensor is named by the number of its line, from 0. A line without words has none.
 
     Returns:
         How many sentences were written.
@@ -83,14 +85,22 @@ def embed(model: Path, text: Path, out: Path, *, tokenised: bool = False) -> int
     import torch
     from safetensors.torch import save
 
-    from isogloss.corpus.raw_text import write_whole
+    from isogloss.corpus.raw_text import read_lines, write_whole
+    from isogloss.corpus.sentence import Sentence
     from isogloss.encoders.elmo.embedder import ELMoEncoder
+    from isogloss.encoders.elmo.streams import TextFile
 
     encoder = ELMoEncoder.load(_artifact(model, "encoder"))
+    file_of_text = TextFile(_readable(text), encoder.language, tokenised)
     vectors: dict[str, torch.Tensor] = {}
-    for number, sentence in enumerate(read_text_of(_corpus(text, tokenised), encoder.language)):
-        found = encoder.encode([sentence]).vectors[0]  # words layers width
-        vectors[str(number)] = found.transpose(0, 1).contiguous()
+    for number, line in enumerate(read_lines(text)):
+        if words := file_of_text.words(line):
+            found = encoder.encode([Sentence.of_forms(words, language=encoder.language)]).vectors[0]
+            vectors[str(number)] = found.transpose(0, 1).contiguous()  # layers words width
+    if not vectors:
+        raise TextError(
+            f"{text}: there are no words in this file. Expected text, one sentence a line. Give a file with text."
+        )
     with write_whole(out) as file:
         file.write(save(vectors, {"language": encoder.language}))
     return len(vectors)

@@ -15,7 +15,9 @@ SECONDS_BETWEEN_LINES = 10.0
 def showing_progress(stream: TextIO | None = None) -> Iterator[Callable[[Event], None]]:
     """Within the block, show the events that are passed to the yielded function."""
     stream = stream or sys.stderr
-    if stream.isatty():
+    if stream is None:  # a process without standard streams
+        yield lambda event: None
+    elif stream.isatty():
         with _bars() as show:
             yield show
     else:
@@ -56,8 +58,8 @@ def _bars() -> Iterator[Callable[[Event], None]]:
     from rich.progress import BarColumn, Progress, TextColumn
 
     columns = (
-        TextColumn("{task.description:<28}"),
-        BarColumn(bar_width=24),
+        TextColumn("{task.description:<26}"),
+        BarColumn(bar_width=16),
         TextColumn("{task.fields[note]}"),
     )
     console = Console(stderr=True)
@@ -74,7 +76,7 @@ def _bars() -> Iterator[Callable[[Event], None]]:
                         event["recipe"],
                         total=stages,
                         completed=len(event["kept"]),
-                        note=f"of {stages} stages",
+                        note=f"{len(event['kept'])} of {stages} stages",
                     )
                 case "started":
                     bars_by_task[task] = bars.add_task(task, total=None, note="")
@@ -83,14 +85,23 @@ def _bars() -> Iterator[Callable[[Event], None]]:
                         bars_by_task[task],
                         completed=event["done"],
                         total=event["total"],
-                        note=describe(event),
+                        note=_short(event),
                     )
                 case "finished":
                     bars.remove_task(bars_by_task.pop(task))
-                    bars.advance(overall["bar"])
+                    bar = overall["bar"]
+                    bars.advance(bar)
+                    done = next(item for item in bars.tasks if item.id == bar)
+                    bars.update(bar, note=f"{done.completed:.0f} of {done.total:.0f} stages")
                     console.print(f"[green]✓[/green] {task}", highlight=False)
 
         yield show
+
+
+def _short(event: Event) -> str:
+    """Say rate and time left, which is what fits beside a bar in 80 columns."""
+    left = f", {duration(event['seconds_left'])} left" if "seconds_left" in event else ""
+    return f"{event['rate']:,} {event['unit']}/s{left}"
 
 
 def describe(event: Event) -> str:

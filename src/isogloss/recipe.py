@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field, PositiveInt, ValidationError
 from isogloss.compute.settings import ComputeSettings
 from isogloss.corpus.invented.family import FamilySettings
 from isogloss.corpus.invented.languages import LANGUAGES
-from isogloss.encoders.elmo.settings import BiLMTrainingSettings
+from isogloss.encoders.elmo.settings import SIZES, BiLMTrainingSettings
 from isogloss.encoders.settings import StaticSettings
 from isogloss.errors import RecipeError
 from isogloss.lexicon.settings import AnchorSettings
@@ -167,6 +167,7 @@ def load_recipe(path: Path, *, overrides: Sequence[str] = ()) -> Recipe:
     except ValidationError as error:
         raise RecipeError("\n".join(_explain(path, values, error.errors()))) from error
     _check_languages(path, recipe)
+    _check_layer(path, recipe)
     return _with_files(path, recipe)
 
 
@@ -256,6 +257,17 @@ def _settings_class(annotation: Any) -> Any:
         if found is not None:
             return found
     return None
+
+
+def _check_layer(path: Path, recipe: Recipe) -> None:
+    """Check that the parser's layer is one that the language models have, before any of them is trained."""
+    model, layer = recipe.encoders.model, recipe.parsing.parser.layer
+    top = (SIZES[model] if isinstance(model, str) else model).layers
+    if recipe.needs_encoders and isinstance(layer, int) and layer > top:
+        raise RecipeError(
+            f"{path}, parsing.parser.layer: found {layer}. Expected 0 to {top}, the layers of the language models, or "
+            f'"mix". Change it, or encoders.model.layers.'
+        )
 
 
 def _check_languages(path: Path, recipe: Recipe) -> None:

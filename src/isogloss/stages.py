@@ -14,7 +14,7 @@ from typing import Any
 
 from isogloss.artifacts import write_atomically
 from isogloss.compute.workers import report
-from isogloss.recipe import LanguageCorpus
+from isogloss.recipe import LanguageCorpus, Pos, System
 
 SECONDS_BETWEEN_REPORTS = 0.5
 
@@ -171,8 +171,8 @@ def make_parsed(
     parser: Path,
     test: Mapping[str, LanguageCorpus],
     splits: Sequence[str],
-    system: str,
-    pos: str,
+    system: System,
+    pos: Pos,
     seed: int,
     unseen: Sequence[str],
 ) -> None:
@@ -297,11 +297,12 @@ class _Pace:
         """Report a step of a training loop."""
         if self._first is None:  # neither a resumed run nor the counting of words before it belongs to the rate
             self._first, self._begun = step.number, time.monotonic()
+            return
         scored = {} if step.score is None else {"score": round(step.score, 5)}
         if not scored and step.number != steps and not self._due():
             return
-        elapsed = max(time.monotonic() - self._begun, 1e-9)
-        done = max(step.number - self._first, 1)
+        elapsed = time.monotonic() - self._begun
+        done = step.number - self._first
         report(
             "progress",
             done=step.number,

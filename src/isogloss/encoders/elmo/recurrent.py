@@ -189,7 +189,8 @@ class _Unrolled(torch.autograd.Function):
         from_outputs = gradients[0].transpose(0, 1)
         o, i, f, g = gates.split(cell_width, dim=3)
 
-        # How much each gate's pre-activation moves the output (o) or the cell (i, f, g): σ' = σ(1 − σ), tanh' = 1 − tanh².
+        # How much each gate's pre-activation moves the output (o) or the cell (i, f, g): σ' = σ (1 − σ),
+        # tanh' = 1 − tanh².
         moves = torch.empty_like(gates)
         slope = torch.addcmul(gates, gates, gates, value=-1)
         torch.mul(slope[..., :cell_width], squashed, out=moves[..., :cell_width])

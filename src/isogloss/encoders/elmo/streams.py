@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -88,16 +88,14 @@ class TextStreams:
     def __next__(self) -> StreamBatch:
         """Return the next chunk of every row."""
         chunks = [self._chunk(row) for row in range(self.rows)]
+        sides = [chunk.forward for chunk in chunks] + [chunk.backward for chunk in chunks]
         place: dict[str, int] = {}
         shape = (2, self.rows, self.unroll)
         inputs = np.fromiter(
-            (place.setdefault(word, len(place)) for side in (0, 1) for chunk in chunks for word in chunk[side]),
-            np.int64,
+            (place.setdefault(word, len(place)) for side in sides for word in side.inputs), np.int64
         ).reshape(shape)
-        targets = self.vocabulary.encode([word for side in (2, 3) for chunk in chunks for word in chunk[side]]).reshape(
-            shape
-        )
-        keep = np.array([chunk[4] for chunk in chunks], dtype=np.float32)
+        targets = self.vocabulary.encode([word for side in sides for word in side.targets]).reshape(shape)
+        keep = np.array([chunk.keep for chunk in chunks], dtype=np.float32)
         return StreamBatch(
             spellings=spellings(list(place)),
             ids=torch.from_numpy(self.vocabulary.encode(list(place))),
@@ -125,23 +123,21 @@ class TextStreams:
         shown = " | ".join(" ".join(words[:20]) for words, _ in self._current[:4])
         return f"{self.text.path}: epoch {self.epoch + 1}, sentences: {shown} …"
 
-    def _chunk(self, row: int) -> tuple[list[str], list[str], list[str], list[str], list[float]]:
-        """Take the next words of one row: inputs and targets of both directions, and where to keep the state."""
-        parts: tuple[list[str], list[str], list[str], list[str], list[float]] = ([], [], [], [], [])
-        while (missing := self.unroll - len(parts[0])) > 0:
+    def _chunk(self, row: int) -> "_Chunk":
+        """Take the next words of one row."""
+        chunk = _Chunk(_Side([], []), _Side([], []), [])
+        while (missing := self.unroll - len(chunk.keep)) > 0:
             words, at = self._current[row]
             if at > len(words):
                 words, at = self._next_sentence(), 0
-            forward = [BEGIN_OF_SENTENCE, *words, END_OF_SENTENCE]
-            backward = forward[::-1]
+            marked = [BEGIN_OF_SENTENCE, *words, END_OF_SENTENCE]
             end = min(at + missing, len(words) + 1)
-            parts[0].extend(forward[at:end])
-            parts[1].extend(backward[at:end])
-            parts[2].extend(forward[at + 1 : end + 1])
-            parts[3].extend(backward[at + 1 : end + 1])
-            parts[4].extend([0.0 if place == 0 else 1.0 for place in range(at, end)])
+            for side, order in ((chunk.forward, marked), (chunk.backward, marked[::-1])):
+                side.inputs.extend(order[at:end])
+                side.targets.extend(order[at + 1 : end + 1])
+            chunk.keep.extend(0.0 if place == 0 else 1.0 for place in range(at, end))
             self._current[row] = (words, end)
-        return parts
+        return chunk
 
     def _next_sentence(self) -> list[str]:
         while True:
@@ -162,6 +158,21 @@ class TextStreams:
                 continue
             yield from (block[index] for index in order[skip:])
             skip = 0
+
+
+class _Side(NamedTuple):
+    """What one direction reads and is to predict."""
+
+    inputs: list[str]
+    targets: list[str]
+
+
+class _Chunk(NamedTuple):
+    """The next words of one row, in both directions, and where its state is kept."""
+
+    forward: _Side
+    backward: _Side
+    keep: list[float]
 
 
 def _blocks(lines: Iterable[str], size: int) -> Iterator[list[str]]:

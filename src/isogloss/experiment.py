@@ -6,7 +6,6 @@ A run folder has the shape of the package. It also holds `recipe.json` (all sett
 
 import json
 import logging
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -96,7 +95,6 @@ def run(
                 threads=recipe.compute.threads,
                 on_event=tell,
             )
-        _forget_others(folder, stages)
         return _conclude(recipe, folder, stages, [stage.name for stage in missing])
 
 
@@ -123,16 +121,6 @@ def _tasks(stages: list[Stage], folder: Path) -> list[Task]:
         )
         for stage in stages
     ]
-
-
-def _forget_others(folder: Path, stages: list[Stage]) -> None:
-    """Remove parsers and scores that the recipe no longer asks for, so that every table tells of one recipe."""
-    wanted = {stage.name for stage in stages}
-    for kind in ("parsing", "parsed", "mapping"):
-        for path in (folder / kind).glob("*"):
-            if f"{kind}/{path.name}" not in wanted and (path / "manifest.json").is_file():
-                log.info("%s: not in this recipe; removed.", path)
-                shutil.rmtree(path)
 
 
 def _conclude(recipe: Recipe, folder: Path, stages: list[Stage], made: list[str]) -> Run:
