@@ -120,7 +120,7 @@ class _Carried:
 
 
 def train_bilm(
-    text: Path,
+    text: Path | str,
     *,
     language: str,
     settings: BiLMTrainingSettings = BiLMTrainingSettings(),  # noqa: B008 - frozen
