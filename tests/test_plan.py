@@ -126,7 +126,7 @@ def test_keys_do_not_depend_on_where_the_run_and_the_recipe_lie(real_recipe, tmp
 
 
 @pytest.mark.parametrize("fixture", ["tiny_recipe", "real_recipe"])
-@pytest.mark.parametrize("override", ["compute.workers=3", "compute.threads=2", "name='another'"])
+@pytest.mark.parametrize("override", ["compute.workers=3", "encoders.loop.checkpoint_seconds=5", "name='another'"])
 def test_what_does_not_steer_the_result_changes_no_key(fixture, override, request):
     path = request.getfixturevalue(fixture)
     assert changed(keys(path), keys(path, override)) == set()

@@ -16,7 +16,7 @@ from isogloss.errors import ConlluError, RecipeError, TextError
 from isogloss.plan import FORMATS, Stage, run_stage
 from isogloss.recipe import LanguageCorpus
 from isogloss.settings import Settings
-from isogloss.stages import make_alignments, make_anchors, make_encoder, read_text_of
+from isogloss.stages import make_alignments, make_anchors, make_encoder
 
 S = TypeVar("S", bound=Settings)
 
@@ -58,7 +58,7 @@ def train_lm(
         kind="encoder",
         make=make_encoder,
         settings={"language": language, "tokenised": tokenised, "max_sentences": max_sentences}
-        | {"training": settings.model_dump(mode="json"), "seed": seed},
+        | {"training": settings.model_dump(mode="json"), "seed": seed, "threads": threads},
         inputs={"text": _hash(text)},
         seed=seed,
     )
@@ -173,6 +173,9 @@ def align(
     )
     inputs = {"source_anchors": read_manifest(source, kind="anchors").key}
     inputs["target_anchors"] = read_manifest(target, kind="anchors").key
+    inputs["dictionary"] = _hash(dictionary)
+    if test is not None:
+        inputs["test_dictionary"] = _hash(test)
     arguments = {
         "source": load_anchors(source, 0).language,
         "target": load_anchors(target, 0).language,
@@ -210,6 +213,7 @@ def parse(
         DataError: The run cannot read the language, or the file is not what it should be.
     """
     from isogloss.corpus.conllu import iterate_conllu, write_conllu
+    from isogloss.corpus.raw_text import annotated_line, read_lines
     from isogloss.trained import load_trained
 
     trained = load_trained(folder, system=system, pos=pos)
@@ -221,7 +225,11 @@ def parse(
             f"choose --pos none."
         )
     else:
-        sentences = read_text_of(_corpus(file, tokenised), language)
+        sentences = (
+            sentence
+            for number, line in enumerate(read_lines(_readable(file)), 1)
+            if len(sentence := annotated_line(line, language=language, tokenised=tokenised, sent_id=str(number)))
+        )
     write_conllu(trained.parse(sentences), out)
 
 

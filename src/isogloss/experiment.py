@@ -15,7 +15,7 @@ from typing import Any
 
 from isogloss.artifacts import remove_drafts, up_to_date, versions, write_atomically, writing_to
 from isogloss.compute.workers import Event, Task, run_tasks
-from isogloss.errors import OutputError
+from isogloss.errors import OutputError, RecipeError
 from isogloss.plan import Stage, plan_stages, run_stage
 from isogloss.recipe import Recipe, load_recipe
 from isogloss.reports.results import Score, read_scores, write_scores
@@ -63,6 +63,11 @@ def run(
     """
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(Path(recipe), overrides=overrides)
+    elif overrides:
+        raise RecipeError(
+            f"overrides: found {', '.join(overrides)} with a recipe that is loaded already. Expected them where it is "
+            f"loaded. Give them to load_recipe."
+        )
     folder = Path(folder if folder is not None else Path("runs") / recipe.name).absolute()
     _refuse_to_mix(folder)
     with writing_to(folder):

@@ -19,12 +19,15 @@ from isogloss.compute.workers import report
 from isogloss.corpus.invented.family import FamilySettings
 from isogloss.errors import DataError
 from isogloss.recipe import ALIGNED, INVENTED_SPLITS, LanguageCorpus, Recipe
+from isogloss.settings import Settings
 from isogloss.stages import SpacePlan
 
 log = logging.getLogger(__name__)
 
 FORMATS = {"corpus": 1, "encoder": 1, "anchors": 1, "static": 1, "alignments": 1, "parser": 1, "parsed": 1}
 """Version of each kind; raise one when its content changes for the same settings and inputs."""
+_TIME_AND_MEMORY = {"checkpoint_seconds"}
+"""Settings that no artifact's content depends on."""
 INVENTED_LICENCE = "CC0-1.0 (invented by isogloss)"
 
 
@@ -163,7 +166,7 @@ class _Planner:
             kind="encoder",
             make=work.make_encoder,
             settings=_limits(corpus, language)
-            | {"training": recipe.encoders.model_dump(mode="json"), "seed": recipe.seed},
+            | {"training": _content(recipe.encoders), "seed": recipe.seed, "threads": recipe.compute.threads},
             inputs={"text": self.content(corpus.text)},
             after=self.after_corpus,
             licences=self.licences(language),
@@ -186,7 +189,8 @@ class _Planner:
                 name=f"lexicon/{language}",
                 kind="anchors",
                 make=work.make_anchors,
-                settings=_limits(corpus, language) | {"anchors": self.recipe.lexicon.model_dump(mode="json")},
+                settings=_limits(corpus, language)
+                | {"anchors": _content(self.recipe.lexicon), "threads": self.recipe.compute.threads},
                 inputs={"text": self.content(corpus.text)} | self.inputs_of(encoder),
                 after=(encoder,),
                 licences=self.licences(language),
@@ -272,7 +276,7 @@ class _Planner:
                     if {"train", "dev"} <= set(self.corpora[language].treebank):
                         yield system, pos, (language,), (language,)
                     else:
-                        log.info("%s has no train and dev treebank: no supervised parser of it.", language)
+                        log.warning("%s has no train and dev treebank: no supervised parser of it.", language)
 
     def add_parser(self, system: str, pos: str, trained_on: tuple[str, ...], tested_on: tuple[str, ...]) -> None:
         """Plan the training of one parser, and the parsing and scoring with it."""
@@ -289,8 +293,9 @@ class _Planner:
             settings={
                 "system": system,
                 "trained_on": {language: self.corpora[language].max_trees for language in trained_on},
-                "parser": settings.model_dump(mode="json"),
+                "parser": _content(settings),
                 "seed": recipe.seed,
+                "threads": recipe.compute.threads,
             },
             inputs=self.inputs_of(*needed) | self._trees(trained_on, ("train", "dev")),
             after=(*needed, *self.after_corpus),
@@ -373,6 +378,17 @@ def _invented_corpora(family: FamilySettings, folder: Path) -> dict[str, Languag
         )
         for language in family.languages
     }
+
+
+def _content(settings: Settings) -> dict[str, Any]:
+    """Return settings as JSON, without those that steer time and memory only."""
+
+    def kept(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: kept(inner) for name, inner in value.items() if name not in _TIME_AND_MEMORY}
+        return value
+
+    return kept(settings.model_dump(mode="json"))
 
 
 def _limits(corpus: LanguageCorpus, language: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, PositiveInt, ValidationError
 
@@ -30,6 +30,8 @@ System = Literal["pos-only", "unaligned", "anchors-only", "static", "aligned", "
 ALIGNED = ("anchors-only", "static", "aligned")
 """Systems whose languages share one space."""
 Pos = Literal["none", "gold"]
+Code = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+"""A language's code, which also names folders."""
 INVENTED_SPLITS = ("train", "dev", "test")
 """Splits that the treebanks of invented languages have."""
 
@@ -85,8 +87,8 @@ class ParsingRecipe(Settings):
 class Recipe(Settings):
     """All settings of an experiment."""
 
-    name: str
-    """For people."""
+    name: str = Field(pattern=r"^\w[\w.-]*$")
+    """For people, and for the run folder: letters, digits, dots, dashes."""
     reference: str
     """The language whose space the others are mapped into."""
     seed: int = 1
@@ -94,10 +96,10 @@ class Recipe(Settings):
     data: str = "."
     """What `{data}` stands for in paths. The environment variable ISOGLOSS_DATA overrides it."""
     compute: ComputeSettings = ComputeSettings()
-    """Processes and threads. They change the time, never the result."""
+    """Processes and threads."""
     invented: FamilySettings | None = None
     """Invented languages in place of `corpus`: nothing to download."""
-    corpus: dict[str, LanguageCorpus] = Field(default_factory=dict)
+    corpus: dict[Code, LanguageCorpus] = Field(default_factory=dict)
     """Data by language code."""
     encoders: BiLMTrainingSettings = BiLMTrainingSettings()
     """Language models."""

@@ -7,12 +7,13 @@ thinking to the library: whatever a recipe can do, a notebook can do with the sa
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from isogloss.artifacts import write_atomically
+from isogloss.compute.interruption import raise_if_stop_requested
 from isogloss.compute.workers import report
 from isogloss.recipe import LanguageCorpus, Pos, System
 
@@ -112,7 +113,14 @@ def make_alignments(
     from isogloss.mapping.retrieval import translation_precision
 
     words = read_dictionary_of(dictionary, source, target, reversed_columns)
-    judge = read_dictionary_of(test_dictionary, source, target, reversed_columns) if test_dictionary else None
+    judge, dropped = None, 0
+    if test_dictionary:
+        given = read_dictionary_of(test_dictionary, source, target, reversed_columns)
+        # Public dictionaries are split by the words of one side. Turned round, the two parts share words: those that
+        # the alignment was fitted on do not judge it.
+        fitted = {word.lower() for word, _ in words.pairs}
+        unseen = tuple(pair for pair in given.pairs if pair[0].lower() not in fitted)
+        judge, dropped = replace(given, pairs=unseen), len(given.pairs) - len(unseen)
     precision = []
     for ours, theirs in zip(load_all_anchors(source_anchors), load_all_anchors(target_anchors), strict=True):
         alignment = fit_alignment(ours, theirs, dictionary=words, settings=settings)
@@ -130,6 +138,7 @@ def make_alignments(
             found = translation_precision(alignment, ours, theirs, judge, at=(1, 5, 10))
             row |= {f"precision@{k}": found.precision(k) for k in (1, 5, 10)}
             row |= {"metric": "csls", "tested_words": found.tested_words, "coverage": found.coverage}
+            row["test_pairs_dropped"] = dropped
         precision.append(row)
     write_atomically(draft / "precision.json", json.dumps(precision, indent=2) + "\n")
     return {"precision": precision}
@@ -189,6 +198,7 @@ def make_parsed(
     scores = []
     for language, corpus in test.items():
         for split in splits:
+            raise_if_stop_requested()
             if split not in corpus.treebank:
                 continue
             gold = _treebank(corpus, language, split)
@@ -225,7 +235,7 @@ def load_space(plan: SpacePlan) -> Any:
     """Load the encoders of a system as one `SharedSpace`.
 
     Every system divides its vectors by their language's mean norm, so that `unaligned` and `supervised` differ from
-    `aligned` in the rotation alone.
+    `aligned` in nothing but the map: the rotation and, where the method centres, the shift.
     """
     from isogloss.encoders.elmo.embedder import ELMoEncoder
     from isogloss.lexicon.anchor_encoder import AnchorEncoder
@@ -263,7 +273,10 @@ def read_text_of(corpus: LanguageCorpus, language: str) -> Iterator[Any]:
     from isogloss.corpus.raw_text import read_text
 
     assert corpus.text is not None
-    return read_text(Path(corpus.text), language=language, tokenised=corpus.tokenised, limit=corpus.max_sentences)
+    text = read_text(Path(corpus.text), language=language, tokenised=corpus.tokenised, limit=corpus.max_sentences)
+    for sentence in text:
+        raise_if_stop_requested()
+        yield sentence
 
 
 def _treebank(corpus: LanguageCorpus, language: str, split: str) -> Any:

@@ -37,6 +37,12 @@ class TrainedParser:
         remaining = iter(sentences)
         while some := list(islice(remaining, SENTENCES_AT_A_TIME)):
             for sentence in some:
+                if self.parser.settings.upos == "gold" and all(word.upos == "_" for word in sentence.words):
+                    which = sentence.comment("sent_id") or " ".join(sentence.forms)
+                    raise DataError(
+                        f"sentence {which!r}: has no universal tags, and this parser reads them. Expected tags in "
+                        f"column 4. Add them, or choose --pos none."
+                    )
                 if self.space is not None and sentence.language not in self.languages:
                     raise DataError(
                         f"language {sentence.language!r}: not in this run. Expected one of {', '.join(self.languages)}"
@@ -76,6 +82,7 @@ def load_trained(folder: Path | str, *, system: str = "aligned", pos: str = "non
             f"{home}: no such parser. The run has: {there}. Choose one with --system and --pos, or finish the run."
         )
     check_files(home, read_manifest(home, kind="parser"), deep=False)
+    _check_built_on(folder, f"parsing/{system}-{pos}")
     if system == "pos-only":
         return TrainedParser(Parser.load(home), None, recipe.languages)
     vectors, ending = ("static", "-static") if system == "static" else ("lexicon", "")
@@ -85,6 +92,8 @@ def load_trained(folder: Path | str, *, system: str = "aligned", pos: str = "non
         mapped = {}
     languages = [name for name in recipe.languages if name not in mapped or mapped[name].is_dir()]
     in_context = languages if system in ("aligned", "unaligned") else []
+    for language in languages:
+        _check_built_on(folder, f"mapping/{language}{ending}" if language in mapped else f"{vectors}/{language}")
     plan = SpacePlan(
         system=system,
         reference=recipe.reference,
@@ -93,3 +102,20 @@ def load_trained(folder: Path | str, *, system: str = "aligned", pos: str = "non
         alignments={name: path for name, path in mapped.items() if name in languages},
     )
     return TrainedParser(Parser.load(home), load_space(plan), tuple(languages))
+
+
+def _check_built_on(folder: Path, name: str) -> None:
+    """Check that an artifact was made from what the run holds now, all the way down.
+
+    A rerun that was stopped, or that asked for less, leaves parsers beside newer language models: their vectors would
+    mean nothing to them.
+    """
+    for source, key in read_manifest(folder / name).content["inputs"].items():
+        if not (folder / source).is_dir():
+            continue
+        if read_manifest(folder / source).key != key:
+            raise ArtifactError(
+                f"{folder / name}: was made from another {source} than the run holds now. Expected one from the other. "
+                f"Run the recipe again, to its end."
+            )
+        _check_built_on(folder, source)

@@ -39,6 +39,12 @@ stop_requested = StopFlag()
 """The flag of this process, which checkpoints watch."""
 
 
+def raise_if_stop_requested() -> None:
+    """Raise `KeyboardInterrupt` if somebody has asked to stop; for loops that have nothing to save."""
+    if stop_requested():
+        raise KeyboardInterrupt
+
+
 @contextmanager
 def graceful_interrupt() -> Iterator[None]:
     """Within the block, let the first Ctrl-C (or SIGTERM) raise the flag and the second one interrupt."""

@@ -23,7 +23,7 @@ from typing import IO, Any, BinaryIO, TextIO
 
 import zstandard
 
-from isogloss.corpus.sentence import Sentence
+from isogloss.corpus.sentence import MultiwordToken, Sentence, Word
 from isogloss.corpus.tokens import lower_case, split_contractions, split_words
 from isogloss.errors import DataError, OutputError, TextError
 
@@ -273,3 +273,33 @@ def write_lines(lines: Iterable[str], path: str | PathLike[str]) -> None:
             assert "\n" not in line, f"a line holds a line end: {line[:50]!r}"
             file.write(line.encode())
             file.write(b"\n")
+
+
+def annotated_line(line: str, *, language: str, tokenised: bool = False, sent_id: str = "") -> Sentence:
+    """Split a line of raw text into a sentence that can be written as CoNLL-U and traced back to the line.
+
+    Contractions become multiword tokens, ``SpaceAfter=No`` marks words that were written together, and the comments
+    hold the line.
+
+    Args:
+        line: One sentence.
+        language: Code of its language.
+        tokenised: Words are already apart.
+        sent_id: For the comment of that name, if any.
+    """
+    text = " ".join(line.split())
+    tokens = text.split() if tokenised else split_words(text, language=language)
+    words: list[Word] = []
+    multiword: list[MultiwordToken] = []
+    end = 0
+    for token in tokens:
+        end = text.index(token, end) + len(token)
+        misc = "_" if end == len(text) or text[end] == " " else "SpaceAfter=No"
+        parts = [token] if tokenised else split_contractions([token], language=language)
+        if len(parts) == 1:
+            words.append(Word(token, misc=misc))
+        else:
+            multiword.append(MultiwordToken(len(words) + 1, len(words) + len(parts), (token, *"_" * 7, misc)))
+            words += [Word(part) for part in parts]
+    comments = (f"# sent_id = {sent_id}",) if sent_id else ()
+    return Sentence(tuple(words), language, (*comments, f"# text = {text}"), tuple(multiword))

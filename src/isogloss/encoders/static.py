@@ -6,7 +6,8 @@ A word is described by the words within a few places of it. Each count becomes p
 
 which tells how much more often the two meet than chance would have it, and a truncated singular value decomposition
 keeps the strongest directions, each weighted by the root of its singular value. Skip-gram factorises nearly the same
-matrix step by step; this takes seconds, has no learning rate, and is as good with little text.
+matrix step by step; this takes seconds for a million words and minutes for ten, and has no
+learning rate.
 
 The vectors serve twice: aligned like anchors they are the baseline `static`, and a language model that starts from
 them knows which words are alike before its first step.
@@ -110,7 +111,8 @@ def _count_pairs(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Count how often each word type stands near each context, as three arrays: word, context, count."""
     columns = min(settings.contexts, len(vocabulary))
-    keys, counts = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+    merged = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+    waiting: list[tuple[np.ndarray, np.ndarray]] = []
     for ids in _blocks(vocabulary, sentences, settings):
         found = []
         for distance in range(1, settings.window + 1):
@@ -118,10 +120,19 @@ def _count_pairs(
             for word, context in ((left, right), (right, left)):
                 near = (word >= len(RESERVED)) & (context >= len(RESERVED)) & (context < columns)
                 found.append(word[near] * columns + context[near])
-        new, how_often = np.unique(np.concatenate(found), return_counts=True)
-        keys, place = np.unique(np.concatenate([keys, new]), return_inverse=True)
-        counts = np.bincount(place, weights=np.concatenate([counts, how_often])).astype(np.int64)
+        waiting.append(np.unique(np.concatenate(found), return_counts=True))
+        # Merging sorts everything anew; waiting until the new is as much as the old keeps that to n log n in all.
+        if sum(len(keys) for keys, _ in waiting) >= len(merged[0]):
+            merged, waiting = _merge([merged, *waiting]), []
+    keys, counts = _merge([merged, *waiting])
     return keys // columns, keys % columns, counts
+
+
+def _merge(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Add up counts by key; keys come out sorted."""
+    keys, place = np.unique(np.concatenate([keys for keys, _ in parts]), return_inverse=True)
+    counts = np.bincount(place, weights=np.concatenate([counts for _, counts in parts]), minlength=len(keys))
+    return keys, counts.astype(np.int64)
 
 
 def _blocks(

@@ -9,6 +9,17 @@ from isogloss.compute.settings import LoopSettings
 from isogloss.settings import Settings
 
 
+class ParserLoopSettings(LoopSettings):
+    """The training loop, with the published defaults of the parser."""
+
+    max_steps: PositiveInt = 40_000
+    """Optimiser steps after which training stops."""
+    evaluate_every: PositiveInt = 1000
+    """Steps between two evaluations on development trees."""
+    patience: NonNegativeInt = 10
+    """Evaluations without a better score after which training stops early; 0 never stops early."""
+
+
 class ParserSettings(Settings):
     """What the parser sees, how large it is and how it is trained."""
 
@@ -45,7 +56,7 @@ class ParserSettings(Settings):
     dev_sentences: PositiveInt = 1000
     """Most development sentences of a language on which the parser is scored during training, evenly
     spaced."""
-    loop: LoopSettings = LoopSettings(max_steps=40_000, evaluate_every=1000, patience=10)
+    loop: ParserLoopSettings = ParserLoopSettings()
     """The training loop. Published: at most 40 epochs of 1,000 batches, patience 10, Adam as it comes, no
     clipping (we scale down gradients longer than 5, which steadies early steps and costs nothing)."""
 

@@ -21,7 +21,7 @@ from isogloss.corpus.invented.realise import Speaker, Telling
 from isogloss.corpus.invented.sounds import capitalise
 from isogloss.corpus.sentence import Sentence, Word
 from isogloss.corpus.treebank import Treebank
-from isogloss.errors import RecipeError
+from isogloss.errors import OutputError, RecipeError
 from isogloss.settings import Settings
 
 DICTIONARY_SENTENCES = 6000
@@ -155,8 +155,12 @@ def write_family(folder: Path | str, settings: FamilySettings) -> None:
             f"languages: found {', '.join(unknown) or 'none'}; expected some of {', '.join(LANGUAGES)}. "
             "Choose among these."
         )
+    if len(set(settings.languages)) < len(settings.languages):
+        raise RecipeError(f"languages: found {', '.join(settings.languages)}; expected each once. Name each once.")
     reference, *others = settings.languages
     folder = Path(folder)
+    if folder.is_dir() and any(folder.iterdir()):
+        raise OutputError(f"{folder}: is not empty. Expected a new or empty folder. Choose another, or remove it.")
     for code in settings.languages:
         (folder / code).mkdir(parents=True)
         _write_lines(folder / code / "text.txt", text_lines(code, settings.text_sentences, settings.seed))

@@ -43,6 +43,21 @@ class BiLMSettings(Settings):
     """Projected states are kept within ± this value."""
 
 
+class BiLMLoopSettings(LoopSettings):
+    """The training loop, with defaults that suit a language model."""
+
+    max_steps: PositiveInt = 1_000_000
+    """Optimiser steps after which training stops, if the epochs are not over before."""
+    evaluate_every: PositiveInt = 1000
+    """Steps between two evaluations on held-out text."""
+    learning_rate: PositiveFloat = 2e-3
+    """Largest learning rate of Adam, reached after the warm-up."""
+    warmup_steps: NonNegativeInt = 100
+    """Steps over which the learning rate rises linearly from 0; at most a tenth of all."""
+    schedule: Literal["constant", "linear", "cosine"] = "linear"
+    """What the learning rate does after the warm-up: stay, or fall to 0 at the last step."""
+
+
 class BiLMTrainingSettings(Settings):
     """How a bidirectional language model is trained."""
 
@@ -54,7 +69,7 @@ class BiLMTrainingSettings(Settings):
     """Streams of text read side by side: the batch size."""
     unroll: PositiveInt = 20
     """Words of each stream in one step; gradients do not reach further back (truncated backpropagation)."""
-    vocabulary_size: PositiveInt = 30_000
+    vocabulary_size: int = Field(default=30_000, ge=4)
     """Most frequent word types that the softmax knows; all other words are one type, `<UNK>`."""
     min_count: PositiveInt = 2
     """Word types seen less often are `<UNK>` for the softmax. Their spelling is still read."""
@@ -71,9 +86,7 @@ class BiLMTrainingSettings(Settings):
     """Every so many lines one is kept out of training, to measure perplexity on (20: five per cent)."""
     held_out_sentences: PositiveInt = 1000
     """At most so many held-out sentences are used in one evaluation."""
-    loop: LoopSettings = LoopSettings(
-        max_steps=1_000_000, learning_rate=2e-3, warmup_steps=100, schedule="linear", evaluate_every=1000
-    )
+    loop: BiLMLoopSettings = BiLMLoopSettings()
     """The training loop. `schedule = "linear"` falls to 0 at the last step."""
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from isogloss.compute.checkpoints import Checkpoints
+from isogloss.compute.interruption import raise_if_stop_requested
 from isogloss.compute.loop import Step, optimise
 from isogloss.compute.randomness import derive_seed, seeded_torch
 from isogloss.corpus.vocabulary import UNKNOWN_ID, Vocabulary
@@ -175,7 +176,7 @@ def train_bilm(
             value, carried.states = model.loss(batch, carried.states)
             return value
 
-        seconds = 0.0
+        seconds, taken = 0.0, steps
         for step in optimise(
             model,
             streams,
@@ -186,7 +187,7 @@ def train_bilm(
             checkpoints=checkpoints,
             describe=lambda batch: streams.describe(),
         ):
-            seconds = step.seconds
+            seconds, taken = step.seconds, step.number
             on_step(step, steps)
     perplexity = measure_perplexity(model, vocabulary, held_out)
     held_out_words = [word for sentence in held_out for word in sentence]
@@ -194,9 +195,9 @@ def train_bilm(
         "language": language,
         "training_words": words,
         "training_sentences": sentences,
-        "steps": steps,
+        "steps": taken,
         "seconds": round(seconds, 1),
-        "words_per_second": round(steps * per_step / seconds) if seconds else None,
+        "words_per_second": round(taken * per_step / seconds) if seconds else None,
         "held_out_words": perplexity.words,
         "forward_perplexity": round(perplexity.forward, 3),
         "backward_perplexity": round(perplexity.backward, 3),
@@ -212,9 +213,15 @@ def _start_from_counts(
 ) -> None:
     """Let words that stand near the same words begin with similar vectors, as input and as prediction."""
     width = model.softmax.weight.shape[1]
+
+    def lines() -> Iterator[list[str]]:
+        for line in corpus.lines(held_out=False):
+            raise_if_stop_requested()
+            yield corpus.words(line)
+
     vectors = cooccurrence_vectors(
         vocabulary,
-        map(corpus.words, corpus.lines(held_out=False)),
+        lines(),
         width=width,
         settings=settings.cooccurrences,
         seed=derive_seed(seed, "co-occurrences"),
@@ -232,6 +239,7 @@ def _count(corpus: TextFile, settings: BiLMTrainingSettings) -> tuple[Vocabulary
     def lines() -> Iterator[list[str]]:
         nonlocal words, sentences
         for line in corpus.lines(held_out=False):
+            raise_if_stop_requested()
             split = corpus.words(line)
             words, sentences = words + len(split), sentences + 1
             yield split
