@@ -5,7 +5,7 @@ Each receives paths and plain values, makes one artifact or answer, and returns 
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from pydantic import ValidationError
 
@@ -19,6 +19,9 @@ from isogloss.settings import Settings
 from isogloss.stages import make_alignments, make_anchors, make_encoder
 
 S = TypeVar("S", bound=Settings)
+
+if TYPE_CHECKING:
+    from isogloss.corpus.sentence import Sentence
 
 
 def train_lm(
@@ -98,9 +101,7 @@ def embed(model: Path, text: Path, out: Path, *, tokenised: bool = False) -> int
             found = encoder.encode([Sentence.of_forms(words, language=encoder.language)]).vectors[0]
             vectors[str(number)] = found.transpose(0, 1).contiguous()  # layers words width
     if not vectors:
-        raise TextError(
-            f"{text}: there are no words in this file. Expected text, one sentence a line. Give a file with text."
-        )
+        raise _no_words(text)
     with write_whole(out) as file:
         file.write(save(vectors, {"language": encoder.language}))
     return len(vectors)
@@ -163,6 +164,7 @@ def align(
         One row per layer: how it was found and, with `test`, precision@1, @5 and @10.
     """
     from isogloss.lexicon.anchor_files import load_anchors
+    from isogloss.lexicon.dictionary import read_dictionary
     from isogloss.mapping.settings import ProcrustesSettings
 
     settings = checked(
@@ -171,11 +173,11 @@ def align(
         refinements=refinements,
         too_few_pairs="complete" if few_pairs else "error",
     )
-    inputs = {"source_anchors": read_manifest(source, kind="anchors").key}
-    inputs["target_anchors"] = read_manifest(target, kind="anchors").key
-    inputs["dictionary"] = _hash(dictionary)
-    if test is not None:
-        inputs["test_dictionary"] = _hash(test)
+    inputs = {"source_anchors": _anchors_key(source), "target_anchors": _anchors_key(target)}
+    for name, path in (("dictionary", dictionary), ("test_dictionary", test)):
+        if path is not None:
+            read_dictionary(path, source="source", target="target")  # refuses what is no dictionary
+            inputs[name] = _hash(path)
     arguments = {
         "source": load_anchors(source, 0).language,
         "target": load_anchors(target, 0).language,
@@ -213,7 +215,6 @@ def parse(
         DataError: The run cannot read the language, or the file is not what it should be.
     """
     from isogloss.corpus.conllu import iterate_conllu, write_conllu
-    from isogloss.corpus.raw_text import annotated_line, read_lines
     from isogloss.trained import load_trained
 
     trained = load_trained(folder, system=system, pos=pos)
@@ -225,11 +226,7 @@ def parse(
             f"choose --pos none."
         )
     else:
-        sentences = (
-            sentence
-            for number, line in enumerate(read_lines(_readable(file)), 1)
-            if len(sentence := annotated_line(line, language=language, tokenised=tokenised, sent_id=str(number)))
-        )
+        sentences = _annotated_lines(_readable(file), language, tokenised)
     write_conllu(trained.parse(sentences), out)
 
 
@@ -283,6 +280,32 @@ def _run_alone(
 def _artifact(folder: Path, kind: str) -> Path:
     read_manifest(Path(folder), kind=kind)
     return Path(folder)
+
+
+def _annotated_lines(text: Path, language: str, tokenised: bool) -> Iterator["Sentence"]:
+    """Read raw text as sentences that can be traced back to their lines."""
+    from isogloss.corpus.raw_text import annotated_line, read_lines
+
+    found = False
+    for number, line in enumerate(read_lines(text), 1):
+        sentence = annotated_line(line, language=language, tokenised=tokenised, sent_id=str(number))
+        if len(sentence):
+            found = True
+            yield sentence
+    if not found:
+        raise _no_words(text)
+
+
+def _no_words(text: Path) -> TextError:
+    return TextError(
+        f"{text}: there are no words in this file. Expected text, one sentence a line. Check that it is the right file."
+    )
+
+
+def _anchors_key(folder: Path) -> str:
+    """Return the key of a folder of anchors, or of static vectors, which have the same form."""
+    manifest = read_manifest(folder)
+    return manifest.key if manifest.kind == "static" else read_manifest(folder, kind="anchors").key
 
 
 def _corpus(text: Path, tokenised: bool) -> LanguageCorpus:
