@@ -233,6 +233,12 @@ def test_a_layer_that_no_language_model_has_is_refused_before_one_is_trained(tin
     assert "parsing.parser.layer: found 3. Expected 0 to 2" in refusal(tiny_recipe, "parsing.parser.layer=3")
 
 
+def test_dictionaries_whose_columns_come_in_different_orders_are_refused(real_recipe):
+    (real_recipe.parent / "files" / "bb-aa.test.tsv").touch()
+    told = refusal(real_recipe, "mapping.test_dictionaries='{data}/{source}-{target}.test.tsv'")
+    assert "the other way round than mapping.dictionaries" in told
+
+
 def test_systems_without_vectors_need_neither_text_nor_dictionaries(real_recipe):
     overrides = [
         "parsing.systems=['pos-only']",

@@ -210,7 +210,11 @@ class _Planner:
                 kind="static",
                 make=work.make_static,
                 settings=_limits(corpus, language)
-                | {"static": settings.model_dump(mode="json"), "seed": self.recipe.seed},
+                | {
+                    "static": settings.model_dump(mode="json"),
+                    "seed": self.recipe.seed,
+                    "threads": self.recipe.compute.threads,
+                },
                 inputs={"text": self.content(corpus.text)},
                 after=self.after_corpus,
                 licences=self.licences(language),

@@ -375,4 +375,10 @@ def _with_files(path: Path, recipe: Recipe) -> Recipe:
                 if language != recipe.reference:
                     name = patterns[key].replace("{source}", language).replace("{target}", recipe.reference)
                     found(f"mapping.{key}", name)
+    orders = {key: pattern.rfind("{source}") < pattern.rfind("{target}") for key, pattern in patterns.items()}
+    if len(set(orders.values())) > 1:
+        raise RecipeError(
+            f"{path}, mapping.test_dictionaries: names {{source}} and {{target}} the other way round than "
+            f"mapping.dictionaries. Expected one order, since it says which column is which. Rename the files."
+        )
     return recipe.model_copy(update={"corpus": corpus, "mapping": mapping.model_copy(update=patterns)})

@@ -29,8 +29,9 @@ class BiLMSettings(Settings):
     highways: NonNegativeInt = 1
     """Highway layers over the filters."""
     word_types: NonNegativeInt = 30_000
-    """Most frequent word types that have a vector of their own, added to the one that their characters give. Models
-    with little text learn much faster with it (Che et al. 2018, arXiv:1807.03121). 0 for none, as published models."""
+    """Most frequent word types (the three reserved entries counted) that have a vector of their own, added to the one
+    that their characters give. Models with little text learn much faster with it (Che et al. 2018, arXiv:1807.03121).
+    0 for none, as published models."""
     projection_width: PositiveInt = 128
     """Width of one direction; an encoder's vectors are twice as wide."""
     cell_width: PositiveInt = 512
