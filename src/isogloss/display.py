@@ -31,7 +31,6 @@ class _Lines:
         self._stream = stream
         self._begun: dict[str, float] = {}
         self._shown: dict[str, float] = {}
-        self._kept: set[str] = set()
 
     def __call__(self, event: Event) -> None:
         task, now = event.get("task", ""), time.monotonic()
