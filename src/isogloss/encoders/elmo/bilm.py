@@ -42,14 +42,23 @@ class StreamBatch:
 class BiLM(nn.Module):
     """A bidirectional language model of one language."""
 
-    def __init__(self, settings: BiLMSettings, *, types: int, samples: int = 4096, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        settings: BiLMSettings,
+        *,
+        types: int,
+        samples: int = 4096,
+        dropout: float = 0.0,
+        predicts: bool = True,
+    ) -> None:
         """Make the network.
 
         Args:
             settings: Its shape.
-            types: Size of the softmax vocabulary.
+            types: Size of the vocabulary.
             samples: Rivals per training step, see `WordSoftmax`.
             dropout: Share of the inputs of each recurrent layer, and of the last outputs, dropped in training.
+            predicts: Whether it has a softmax. Without, it gives vectors and can be neither trained nor measured.
         """
         super().__init__()
         self.characters = CharacterCNN(
@@ -71,7 +80,7 @@ class BiLM(nn.Module):
             )
             for _ in range(settings.layers)
         )
-        self.softmax = WordSoftmax(types=types, width=settings.projection_width, samples=samples)
+        self.softmax = WordSoftmax(types=types, width=settings.projection_width, samples=samples) if predicts else None
         self.dropout = dropout
 
     def zero_states(self, rows: int) -> list[State]:
@@ -95,6 +104,7 @@ class BiLM(nn.Module):
 
     def loss(self, batch: StreamBatch, states: Sequence[State]) -> tuple[Float[Tensor, ""], list[State]]:
         """Return the mean loss of both directions in nats per word, and the states to carry on with."""
+        assert self.softmax is not None, "a model without a softmax cannot be trained"
         types = self.without_context(batch.spellings, batch.ids)
         # One large look-up: index_select's gradient is many times quicker than that of an indexed assignment.
         hidden = types.index_select(0, batch.inputs.flatten()).view(*batch.inputs.shape, -1)

@@ -98,11 +98,27 @@ class ELMoEncoder:
             self._vectors = torch.cat([self._vectors, self.model.without_context(spellings(new), ids)])
         return self._vectors[[self._places[word] for word in words]]
 
-    def save(self, folder: Path) -> None:
-        """Write weights, vocabulary, settings and card into an existing folder."""
-        write_atomically(folder / "model.safetensors", to_safetensors(self.model.state_dict()))
+    def save(self, folder: Path, *, predicts: bool = True, dtype: torch.dtype = torch.float32) -> None:
+        """Write weights, vocabulary, settings and card into an existing folder.
+
+        Args:
+            folder: Where to.
+            predicts: Whether to keep the softmax, if the model has one. Without it a model is a good deal smaller.
+            dtype: How numbers are stored. They are float32 again when loaded.
+        """
+        predicts = predicts and self.model.softmax is not None
+        weights = {
+            name: weight.to(dtype).contiguous()
+            for name, weight in self.model.state_dict().items()
+            if predicts or not name.startswith("softmax.")
+        }
+        write_atomically(folder / "model.safetensors", to_safetensors(weights))
         self.vocabulary.save(folder / "vocabulary.txt")
-        settings = {"language": self.language, "model": self.settings.model_dump(mode="json")}
+        settings = {
+            "language": self.language,
+            "predicts": predicts,
+            "model": self.settings.model_dump(mode="json"),
+        }
         write_atomically(folder / "settings.json", json.dumps(settings, indent=2) + "\n")
         write_atomically(folder / "card.json", json.dumps(self.card, indent=2) + "\n")
 
@@ -124,7 +140,7 @@ class ELMoEncoder:
             vocabulary = Vocabulary.load(path)
             path = Path(folder) / "model.safetensors"
             weights = from_safetensors(path.read_bytes())
-            model = BiLM(settings, types=len(vocabulary))
+            model = BiLM(settings, types=len(vocabulary), predicts=bool(values.get("predicts", True)))
             model.load_state_dict(weights)
         except FileNotFoundError as error:
             raise ArtifactError(

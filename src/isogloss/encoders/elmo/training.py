@@ -69,6 +69,7 @@ def measure_perplexity(model: BiLM, vocabulary: Vocabulary, sentences: Sequence[
         vocabulary: Its softmax vocabulary.
         sentences: Held-out sentences, as words.
     """
+    assert model.softmax is not None, "a model without a softmax has no perplexity"
     total = Perplexity(0.0, 0.0, 0)
     for group in _groups(sorted(sentences, key=len), WORDS_PER_EVALUATION_BATCH):
         batch = lay_out(group)
@@ -212,6 +213,7 @@ def _start_from_counts(
     model: BiLM, vocabulary: Vocabulary, corpus: TextFile, settings: BiLMTrainingSettings, seed: int
 ) -> None:
     """Let words that stand near the same words begin with similar vectors, as input and as prediction."""
+    assert model.softmax is not None
     width = model.softmax.weight.shape[1]
 
     def lines() -> Iterator[list[str]]:
