@@ -5,13 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor
 
 from isogloss.corpus.characters import character_ids
 from isogloss.corpus.vocabulary import UNKNOWN_ID, Vocabulary
-from isogloss.encoders.elmo.bilm import BiLM, StreamBatch, lay_out
+from isogloss.encoders.elmo.bilm import BiLM, StreamBatch
+from isogloss.encoders.elmo.packing import pack
 from isogloss.encoders.elmo.settings import BiLMSettings
 from isogloss.encoders.elmo.streams import TextFile, TextStreams, spellings
 
@@ -26,12 +25,17 @@ def model(tiny) -> BiLM:
 
 
 def read(model: BiLM, sentences: list[list[str]]) -> list[Tensor]:
-    """Return, for each sentence, its vectors: layers directions steps width, without padding."""
-    batch = lay_out(sentences)
-    types = model.without_context(spellings(batch.words), torch.from_numpy(VOCABULARY.encode(batch.words)))
-    stacked = torch.stack(model.read(types, batch.inputs, batch.active))
-    rows = {index: row for row, index in enumerate(batch.order)}
-    return [stacked[:, :, : len(words) + 1, rows[index]] for index, words in enumerate(sentences)]
+    """Return, for each sentence, its vectors: layers directions steps width."""
+    found = []
+    for words in sentences:
+        batch = pack([words])
+        types = model.without_context(spellings(batch.types), torch.from_numpy(VOCABULARY.encode(batch.types)))
+        sides = [
+            torch.stack(list(model.read(types, batch.inputs[side], batch.active, batch.begins, direction=side)))
+            for side in (0, 1)
+        ]
+        found.append(torch.stack(sides, dim=1))
+    return found
 
 
 def chunks(tmp_path: Path, *, unroll: int, count: int) -> list[StreamBatch]:
@@ -191,22 +195,3 @@ def test_the_named_sizes_can_be_built(size):
     model = BiLM(SIZES[size], types=10)
     types = model.without_context(spellings(["<S>", "</S>", "pez"]), torch.tensor([0, 1, 5]))
     assert types.shape == (3, SIZES[size].projection_width)
-
-
-@given(st.lists(st.lists(st.sampled_from(["a", "b", "pez", "mar"]), max_size=5), max_size=5))
-def test_laid_out_sentences_can_be_read_back(sentences):
-    batch = lay_out(sentences)
-    assert batch.words[:2] == ("<S>", "</S>")
-    assert len(set(batch.words)) == len(batch.words)
-    assert sorted(batch.order) == list(range(len(sentences)))
-    assert batch.lengths == sorted(batch.lengths, reverse=True)
-    for step, active in enumerate(batch.active):
-        assert active == sum(len(words) + 1 > step for words in sentences)
-    for row, index in enumerate(batch.order):
-        words = sentences[index]
-        assert batch.lengths[row] == len(words)
-        forward, backward = (
-            [batch.words[number] for number in batch.inputs[side, : len(words) + 1, row].tolist()] for side in (0, 1)
-        )
-        assert forward == ["<S>", *words]
-        assert backward == ["</S>", *reversed(words)]

@@ -1,6 +1,8 @@
 """A language model as an encoder: a sentence's vectors are its own, and files bring them back exactly."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from isogloss.corpus.sentence import Sentence
 from isogloss.corpus.vocabulary import Vocabulary
-from isogloss.encoders.elmo import embedder
+from isogloss.encoders.elmo import embedder, remembered
 from isogloss.encoders.elmo.bilm import BiLM
 from isogloss.encoders.elmo.embedder import ELMoEncoder
 from isogloss.encoders.encoder import Encoder
@@ -62,10 +64,12 @@ def test_a_sentence_does_not_depend_on_batch_or_order(encoder, texts, data):
 def test_remembered_vectors_change_nothing_even_when_memory_is_full(encoder, monkeypatch):
     batches = [[Sentence.of_forms(WORDS[start : start + 4])] for start in range(7)]
     fresh = [make_fresh(encoder).encode(batch).vectors for batch in batches]
-    monkeypatch.setattr(embedder, "REMEMBERED", 7)
-    for _ in range(2):
-        for batch, expected in zip(batches, fresh, strict=True):
-            torch.testing.assert_close(encoder.encode(batch).vectors, expected, **NEARLY)
+    for room in (3, 6, 7):  # a batch has six word types
+        monkeypatch.setattr(remembered, "REMEMBERED_BYTES", room * 4 * 8)
+        forgetful = make_fresh(encoder)
+        for _ in range(2):
+            for batch, expected in zip(batches, fresh, strict=True):
+                torch.testing.assert_close(forgetful.encode(batch).vectors, expected, **NEARLY)
 
 
 def make_fresh(encoder: ELMoEncoder) -> ELMoEncoder:
@@ -78,11 +82,11 @@ def test_the_layers_are_those_of_the_model_put_side_by_side(encoder):
     ids = torch.from_numpy(VOCABULARY.encode(["<S>", "</S>", *forms]))
     with torch.no_grad():
         types = encoder.model.without_context(embedder.spellings(["<S>", "</S>", *forms]), ids)
-        inputs = torch.tensor([[0, 2, 3, 4], [1, 4, 3, 2]])[:, :, None]
-        layers = encoder.model.read(types, inputs, [1, 1, 1, 1])
+        inputs = torch.tensor([[0, 2, 3, 4], [1, 4, 3, 2]])
+        layers = [list(encoder.model.read(types, inputs[side], [1, 1, 1, 1], direction=side)) for side in (0, 1)]
     for place in range(3):
         for layer in range(3):
-            forward, backward = layers[layer][0, place + 1, 0], layers[layer][1, 3 - place, 0]
+            forward, backward = layers[0][layer][place + 1], layers[1][layer][3 - place]
             torch.testing.assert_close(vectors[place, layer], torch.cat([forward, backward]), **NEARLY)
 
 
@@ -173,3 +177,87 @@ def test_weights_of_another_model_are_refused(encoder, tiny, tmp_path):
     (other / "model.safetensors").rename(tmp_path / "model.safetensors")
     with pytest.raises(ArtifactError, match=r"model\.safetensors: not readable as part of a language model"):
         ELMoEncoder.load(tmp_path)
+
+
+# Texts of any length
+
+
+def one_by_one(encoder: ELMoEncoder, texts: list[list[str]]) -> list[torch.Tensor]:
+    return [encoder.encode([Sentence.of_forms(text)]).vectors[0] for text in texts]
+
+
+@given(texts=st.lists(st.lists(st.sampled_from(WORDS), max_size=7), max_size=9), batch_words=st.integers(1, 30))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+def test_a_stream_gives_every_sentence_the_vectors_that_it_has_alone(encoder, texts, batch_words):
+    stream = (Sentence.of_forms(text) for text in texts)
+    found = list(encoder.iterate(stream, batch_words=batch_words))
+    assert [tuple(vectors.shape) for vectors in found] == [(len(text), 3, 16) for text in texts]
+    for vectors, alone in zip(found, one_by_one(encoder, texts), strict=True):
+        torch.testing.assert_close(vectors, alone, **NEARLY)
+
+
+def test_a_stream_is_read_no_further_than_the_next_batch_needs(encoder):
+    read = 0
+
+    def endless():
+        nonlocal read
+        while True:
+            read += 1
+            yield Sentence.of_forms(["el", "pez"] if read % 2 else [])
+
+    found = encoder.iterate(endless(), batch_words=20)
+    assert read == 0
+    for number in range(1, 200):
+        next(found)
+        assert read <= number + 12  # at most 20 words and sentences, and one sentence that did not fit
+
+
+def test_more_sentences_than_rows_and_more_words_than_one_batch(encoder, monkeypatch):
+    texts = [(WORDS * 3)[start % 7 : start % 7 + 1 + start % 13] for start in range(300)]
+    monkeypatch.setattr(embedder, "BATCH_WORDS", 700)
+    together = encoder.encode([Sentence.of_forms(text) for text in texts])
+    for vectors, text, alone in zip(together.vectors, texts, one_by_one(encoder, texts), strict=True):
+        torch.testing.assert_close(vectors[: len(text)], alone, **NEARLY)
+
+
+def test_one_huge_sentence_is_read_whole(encoder):
+    words = (WORDS * 2000)[:15_000]
+    (vectors,) = encoder.iterate([Sentence.of_forms(words)], batch_words=100)
+    begin, end = one_by_one(encoder, [words[:300], words[-300:]])
+    assert vectors.shape == (15_000, 3, 16)
+    assert vectors.isfinite().all()
+    torch.testing.assert_close(vectors[:200, :, :8], begin[:200, :, :8], **NEARLY)  # forward, from the begin
+    torch.testing.assert_close(vectors[-200:, :, 8:], end[-200:, :, 8:], **NEARLY)  # backward, from the end
+
+
+@pytest.mark.parametrize("word", ["🐟🏳️‍🌈", "\ufffd\ufffd", "\udc80", "", "<S>", "x" * 5000])
+def test_any_word_has_finite_vectors(encoder, word):
+    vectors = encoder.encode([Sentence.of_forms(["el", word, "pez"])]).vectors
+    assert vectors.isfinite().all()
+    assert vectors[0, 1].any()
+
+
+def test_vectors_can_take_part_in_training(encoder):
+    vectors = encoder.encode([Sentence.of_forms(["el", "pez"])]).vectors
+    scale = torch.ones(16, requires_grad=True)
+    (vectors * scale).sum().backward()
+    torch.testing.assert_close(scale.grad, vectors.sum(dim=(0, 1, 2)))
+
+
+def test_bfloat16_agrees_to_two_digits_and_gives_float32(encoder, tmp_path):
+    encoder.save(tmp_path)
+    quick = ELMoEncoder.load(tmp_path, dtype=torch.bfloat16)
+    assert {weight.dtype for weight in quick.model.parameters()} == {torch.bfloat16}
+    found, expected = (each.encode([Sentence.of_forms(WORDS)]).vectors for each in (quick, encoder))
+    assert found.dtype == torch.float32
+    assert 0 < (found - expected).abs().max() < 0.02 * expected.abs().max()
+
+
+def test_loading_does_not_load_a_compiler(encoder, tmp_path):
+    encoder.save(tmp_path, predicts=False)
+    code = (
+        "import sys; from pathlib import Path; from isogloss.encoders.elmo.embedder import ELMoEncoder; "
+        f"ELMoEncoder.load(Path({str(tmp_path)!r})); print('torch._dynamo' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert found.stdout == "False\n", found.stderr

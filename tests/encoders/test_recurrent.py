@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from isogloss.encoders.elmo import recurrent
 from isogloss.encoders.elmo.recurrent import ProjectedLSTM, State
 
 
@@ -109,12 +110,25 @@ def test_reading_whole_sentences_agrees_with_the_training_pass():
     inputs, _, _ = random_case(layer, steps=5, rows=3)
     lengths = [5, 3, 1]
     active = [sum(length > step for length in lengths) for step in range(5)]
-    read = layer.read(inputs, active)
+    packed = torch.cat([inputs[:, step, :rows] for step, rows in enumerate(active)], dim=1)
+    read = torch.stack([layer.read(packed[direction], active, direction=direction) for direction in (0, 1)])
     keep = torch.ones(5, 3, dtype=torch.double)
     trained, _ = layer(inputs, State(*(part.double() for part in layer.zero_state(3))), keep)
-    for row, length in enumerate(lengths):
-        torch.testing.assert_close(read[:, :length, row], trained[:, :length, row])
-        assert not read[:, length:, row].any()
+    expected = torch.cat([trained[:, step, :rows] for step, rows in enumerate(active)], dim=1)
+    torch.testing.assert_close(read, expected)
+
+
+@pytest.mark.parametrize("tokens_at_once", [1, 5, 512])
+def test_reading_forgets_where_a_sentence_begins(monkeypatch, tokens_at_once):
+    monkeypatch.setattr(recurrent, "TOKENS_AT_ONCE", tokens_at_once)
+    layer = make_layer()
+    inputs, _, keep = random_case(layer)
+    _, steps, rows, _ = inputs.shape
+    begins = [(keep[step] == 0).nonzero()[:, 0].tolist() for step in range(steps)]
+    packed = inputs.flatten(1, 2)
+    read = torch.stack([layer.read(packed[side], [rows] * steps, begins, direction=side) for side in (0, 1)])
+    trained, _ = layer(inputs, State(*(part.double() for part in layer.zero_state(rows))), keep)
+    torch.testing.assert_close(read, trained.flatten(1, 2))
 
 
 def test_a_sentence_that_begins_knows_nothing_of_the_one_before():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from isogloss.corpus.sentence import Sentence
 from isogloss.encoders.encoder import ContextualEmbeddings
 from isogloss.errors import TextError, VectorsError
-from isogloss.lexicon.extraction import extract_anchors, sum_anchors
+from isogloss.lexicon.extraction import extract_anchors, frequent_types, sum_anchors
 from isogloss.lexicon.settings import AnchorSettings
 from isogloss.shapes import mask_of_lengths
 
@@ -132,3 +132,25 @@ def test_an_encoder_that_diverged_is_named():
 
     with pytest.raises(VectorsError, match=r"Layer 0: the encoder's vector of 'la' is not finite"):
         sum_anchors(Diverged(), TEXT)
+
+
+@given(texts, st.integers(1, 3), st.integers(1, 4))
+@settings(deadline=None, max_examples=40)
+def test_counting_first_gives_the_same_anchors(texts, min_count, max_types):
+    sentences = sentences_of(*texts)
+    chosen = AnchorSettings(min_count=min_count, max_types=max_types)
+    try:
+        words = frequent_types(sentences, language="es", settings=chosen)
+    except TextError as error:
+        with pytest.raises(TextError) as same:
+            extract_anchors(InventedEncoder(), sentences, language="es", settings=chosen)
+        assert str(same.value) == str(error)
+        return
+    counted = extract_anchors(InventedEncoder(), sentences, language="es", settings=chosen, words=words)
+    for one, other in zip(
+        counted, extract_anchors(InventedEncoder(), sentences, language="es", settings=chosen), strict=True
+    ):
+        assert one.words == other.words == words
+        assert torch.equal(one.vectors, other.vectors)
+        assert torch.equal(one.counts, other.counts)
+        assert one.mean_norm == pytest.approx(other.mean_norm)

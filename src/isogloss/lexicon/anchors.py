@@ -144,9 +144,11 @@ class AnchorSums:
     """Sum of the vectors."""
     squared_norms: Float64[Tensor, "types layers"]
     """Sum of the squared L2 norms; with `totals` it gives the spread within a word type."""
-    norms: Float64[Tensor, "types layers"]
-    """Sum of the L2 norms."""
     counts: Int64[Tensor, " types"]
+    norms: Float64[Tensor, " layers"]
+    """Sum of the L2 norms of all tokens, also of those that were passed over because their type was not wanted."""
+    tokens: int
+    """How many tokens that were."""
 
     def __add__(self, other: "AnchorSums") -> "AnchorSums":
         assert self.totals.shape[1:] == other.totals.shape[1:], "only sums of equal layers and width add up"
@@ -163,8 +165,9 @@ class AnchorSums:
             words=words,
             totals=merged(self.totals, other.totals),
             squared_norms=merged(self.squared_norms, other.squared_norms),
-            norms=merged(self.norms, other.norms),
             counts=merged(self.counts, other.counts),
+            norms=self.norms + other.norms,
+            tokens=self.tokens + other.tokens,
         )
 
     def anchors(self, language: str, *, min_count: int = 1, max_types: int | None = None) -> tuple[Anchors, ...]:
@@ -180,7 +183,7 @@ class AnchorSums:
         kept = sorted(frequent, key=lambda row: (-counts[row], self.words[row]))[:max_types]
         rows = torch.tensor(kept, dtype=torch.int64)
         means = (self.totals[rows] / self.counts[rows, None, None]).float()  # types layers width
-        mean_norms = self.norms.sum(dim=0) / self.counts.sum().clamp(min=1)  # layers
+        mean_norms = self.norms / max(self.tokens, 1)  # layers
         return tuple(
             Anchors(
                 language=language,
@@ -202,13 +205,14 @@ class AnchorAccumulator:
     """
 
     def __init__(self, *, layers: int, width: int, words: Collection[str] | None = None):
-        """Start from nothing; with ``words`` given, tokens of other types are passed over."""
+        """Start from nothing; with ``words`` given, tokens of other types count for the norms only."""
         self._wanted = None if words is None else frozenset(words)
         self._row_by_word: dict[str, int] = {}
-        self._totals = torch.zeros(1024, layers, width, dtype=torch.float64)
-        self._squared_norms = torch.zeros(1024, layers, dtype=torch.float64)
-        self._norms = torch.zeros(1024, layers, dtype=torch.float64)
-        self._counts = torch.zeros(1024, dtype=torch.int64)
+        room = 1024 if self._wanted is None else len(self._wanted)
+        self._totals = torch.zeros(room, layers, width, dtype=torch.float64)
+        self._squared_norms = torch.zeros(room, layers, dtype=torch.float64)
+        self._counts = torch.zeros(room, dtype=torch.int64)
+        self._norms, self._tokens = torch.zeros(layers, dtype=torch.float64), 0
 
     def add(self, words: Sequence[str], vectors: Float[Tensor, "tokens layers width"]) -> None:
         """Add the vector of every token to the sums of its word type.
@@ -216,19 +220,20 @@ class AnchorAccumulator:
         Raises:
             VectorsError: A vector holds NaN or infinity.
         """
+        vectors = vectors.detach().to("cpu", torch.float64)
+        _refuse_non_finite(words, vectors)
+        squared_norms = vectors.square().sum(dim=-1)  # tokens layers
+        self._norms += squared_norms.sqrt().sum(dim=0)
+        self._tokens += len(words)
         if self._wanted is not None:
             kept = [place for place, word in enumerate(words) if word in self._wanted]
             words = [words[place] for place in kept]
-            vectors = vectors[torch.tensor(kept, dtype=torch.int64, device=vectors.device)]
-        vectors = vectors.detach().to("cpu", torch.float64)
-        _refuse_non_finite(words, vectors)
+            vectors, squared_norms = vectors[kept], squared_norms[kept]
         row_by_word = self._row_by_word
         rows = torch.tensor([row_by_word.setdefault(word, len(row_by_word)) for word in words], dtype=torch.int64)
         self._make_room()
-        squared_norms = vectors.square().sum(dim=-1)  # tokens layers
         self._totals.index_add_(0, rows, vectors)
         self._squared_norms.index_add_(0, rows, squared_norms)
-        self._norms.index_add_(0, rows, squared_norms.sqrt())
         self._counts.index_add_(0, rows, torch.ones_like(rows))
 
     def sums(self) -> AnchorSums:
@@ -239,8 +244,9 @@ class AnchorAccumulator:
             words=words,
             totals=self._totals[rows],
             squared_norms=self._squared_norms[rows],
-            norms=self._norms[rows],
             counts=self._counts[rows],
+            norms=self._norms.clone(),
+            tokens=self._tokens,
         )
 
     def _make_room(self) -> None:
@@ -253,7 +259,7 @@ class AnchorAccumulator:
                 return torch.cat([sums, sums.new_zeros(more, *sums.shape[1:])])
 
             self._totals, self._squared_norms = grown(self._totals), grown(self._squared_norms)
-            self._norms, self._counts = grown(self._norms), grown(self._counts)
+            self._counts = grown(self._counts)
 
 
 def _refuse_non_finite(words: Sequence[str], vectors: Float64[Tensor, "tokens layers width"]) -> None:

@@ -8,6 +8,7 @@ Source: Schuster et al. (2019), section 3. They read at most the 50,000 most fre
 5 % of the training text.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import islice
 
@@ -39,7 +40,7 @@ def extract_anchors(
         sentences: Read once and never held together.
         language: Code of the language, kept with the anchors.
         settings: Which word types get an anchor, and how batches are cut.
-        words: If given, only these word types are summed, which bounds memory on very large texts.
+        words: If given, only these word types are summed, which bounds memory: see `frequent_types`.
         progress: Called after each batch.
 
     Raises:
@@ -50,11 +51,34 @@ def extract_anchors(
     sums = sum_anchors(encoder, sentences, settings=settings, words=words, progress=progress)
     anchors = sums.anchors(language, min_count=settings.min_count, max_types=settings.max_types)
     if not len(anchors[0]):
-        raise TextError(
-            f"Text of {language}: {int(sums.counts.sum())} words of {len(sums.words)} types, but no type "
-            f"occurs {settings.min_count} times, as min_count asks. Give more text, or lower min_count."
-        )
+        raise _too_rare(language, int(sums.counts.sum()), len(sums.words), settings.min_count)
     return anchors
+
+
+def frequent_types(
+    sentences: Iterable[Sentence], *, language: str, settings: AnchorSettings | None = None
+) -> tuple[str, ...]:
+    """Count a text and return the word types that get an anchor, most frequent first.
+
+    With these as ``words``, `extract_anchors` gives the same anchors in memory that no longer grows with the rare types
+    of a text, which are by far the most.
+
+    Args:
+        sentences: The text that `extract_anchors` is to read.
+        language: Its code, for the message.
+        settings: Which word types get an anchor.
+
+    Raises:
+        TextError: No word type was seen ``min_count`` times.
+    """
+    settings = settings or AnchorSettings()
+    counts: Counter[str] = Counter()
+    for sentence in islice(sentences, settings.max_sentences):
+        counts.update(sentence.forms)
+    frequent = [word for word, count in counts.items() if count >= settings.min_count]
+    if not frequent:
+        raise _too_rare(language, counts.total(), len(counts), settings.min_count)
+    return tuple(sorted(frequent, key=lambda word: (-counts[word], word))[: settings.max_types])
 
 
 def sum_anchors(
@@ -109,3 +133,10 @@ def _windows(sentences: Iterable[Sentence], *, words: int) -> Iterator[list[Sent
             window, held = [], 0
     if window:
         yield window
+
+
+def _too_rare(language: str, words: int, types: int, min_count: int) -> TextError:
+    return TextError(
+        f"Text of {language}: {words} words of {types} types, but no type occurs {min_count} times, as min_count asks. "
+        f"Give more text, or lower min_count."
+    )

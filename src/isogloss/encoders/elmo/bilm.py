@@ -7,15 +7,14 @@ sentence depends on that sentence alone (published models carried their state fr
 Source: Peters et al. (2018), arXiv:1802.05365.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn import functional
 
-from isogloss.corpus.characters import BEGIN_OF_SENTENCE, END_OF_SENTENCE
+from isogloss.compute.processes import ALONE, Processes
 from isogloss.corpus.vocabulary import UNKNOWN_ID
 from isogloss.encoders.elmo.character_cnn import CharacterCNN
 from isogloss.encoders.elmo.recurrent import ProjectedLSTM, State
@@ -37,6 +36,10 @@ class StreamBatch:
     """Vocabulary ids of the words to predict."""
     keep: Float[Tensor, "steps rows"]
     """0 where a sentence begins."""
+
+    def to(self, device: torch.device) -> "StreamBatch":
+        """Return the batch on a device."""
+        return StreamBatch(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
 
 class BiLM(nn.Module):
@@ -102,72 +105,50 @@ class BiLM(nn.Module):
         known = (ids < self.word_types) & (ids != UNKNOWN_ID)
         return vectors + self.word_vectors(ids.where(known, 0)) * known[:, None]
 
-    def loss(self, batch: StreamBatch, states: Sequence[State]) -> tuple[Float[Tensor, ""], list[State]]:
-        """Return the mean loss of both directions in nats per word, and the states to carry on with."""
+    def loss(
+        self, batch: StreamBatch, states: Sequence[State], *, processes: Processes = ALONE
+    ) -> tuple[Float[Tensor, ""], list[State]]:
+        """Return the mean loss of both directions in nats per word, and the states to carry on with.
+
+        Args:
+            batch: What to read and to predict.
+            states: From the chunk before.
+            processes: Those that train together; the batch is this one's share of rows.
+        """
         assert self.softmax is not None, "a model without a softmax cannot be trained"
         types = self.without_context(batch.spellings, batch.ids)
         # One large look-up: index_select's gradient is many times quicker than that of an indexed assignment.
         hidden = types.index_select(0, batch.inputs.flatten()).view(*batch.inputs.shape, -1)
+        dropout = self.dropout if self.training else 0.0
         carried: list[State] = []
         for index, (layer, state) in enumerate(zip(self.recurrent, states, strict=True)):
-            outputs, after = layer(functional.dropout(hidden, self.dropout, self.training), state, batch.keep)
+            outputs, after = layer(processes.dropout(hidden, dropout, dim=2), state, batch.keep)
             hidden = outputs + hidden if index > 0 else outputs
             carried.append(after)
-        hidden = functional.dropout(hidden, self.dropout, self.training)
+        hidden = processes.dropout(hidden, dropout, dim=2)
         return self.softmax(hidden.flatten(0, 2), batch.targets.flatten()), carried
 
-    @torch.no_grad()
     def read(
         self,
         types: Float[Tensor, "types width"],
-        inputs: Int[Tensor, "directions steps rows"],
-        active: list[int],
-    ) -> list[Float[Tensor, "directions steps rows width"]]:
-        """Read whole sentences, each from an empty state; return layer 0 and all recurrent layers.
+        inputs: Int[Tensor, " tokens"],
+        active: Sequence[int],
+        begins: Sequence[Sequence[int]] | None = None,
+        *,
+        direction: int,
+    ) -> Iterator[Float[Tensor, "tokens width"]]:
+        """Read whole sentences in one direction, each from an empty state; yield layer 0, then each recurrent layer.
 
         Args:
             types: Vectors from `without_context`.
-            inputs: Places in `types`; rows by falling length.
-            active: How many rows still have a word, for each step.
+            inputs: Places in `types` in reading order, see `PackedSentences`.
+            active: How many rows each step has.
+            begins: Rows in which a sentence begins, for each step; if None, in the first step only.
+            direction: 0 forward, 1 backward.
         """
-        hidden = types.index_select(0, inputs.flatten()).view(*inputs.shape, -1)
-        layers = [hidden]
+        hidden = types.detach().index_select(0, inputs)
+        yield hidden
         for index, layer in enumerate(self.recurrent):
-            outputs = layer.read(hidden, active)  # type: ignore[operator]
-            hidden = outputs + hidden if index > 0 else outputs
-            layers.append(hidden)
-        return layers
-
-
-@dataclass(frozen=True)
-class SentenceBatch:
-    """Whole sentences laid out for `BiLM.read`: longest first, each direction from its own begin."""
-
-    words: tuple[str, ...]
-    """Each word type of the batch once."""
-    inputs: Int[Tensor, "directions steps rows"]
-    """Places in `words`."""
-    active: list[int]
-    """Rows that still have a word, for each step."""
-    order: list[int]
-    """Which sentence stands in each row."""
-    lengths: list[int]
-    """Words of each row, ``<S>`` not counted."""
-
-
-def lay_out(sentences: Sequence[Sequence[str]]) -> SentenceBatch:
-    """Lay out sentences for reading.
-
-    Direction 0 reads ``<S> w1 … wn``, direction 1 reads ``</S> wn … w1``: both have n + 1 steps.
-    """
-    order = sorted(range(len(sentences)), key=lambda index: -len(sentences[index]))
-    lengths = [len(sentences[index]) for index in order]
-    steps = (lengths[0] if lengths else 0) + 1
-    place: dict[str, int] = {BEGIN_OF_SENTENCE: 0, END_OF_SENTENCE: 1}
-    inputs = torch.zeros(2, len(order), steps, dtype=torch.long)
-    for row, index in enumerate(order):
-        ids = [place.setdefault(word, len(place)) for word in sentences[index]]
-        inputs[0, row, : len(ids) + 1] = torch.tensor([0, *ids])
-        inputs[1, row, : len(ids) + 1] = torch.tensor([1, *reversed(ids)])
-    active = [sum(length >= step for length in lengths) for step in range(steps)]
-    return SentenceBatch(tuple(place), inputs.transpose(1, 2).contiguous(), active, order, lengths)
+            outputs = layer.read(hidden, active, begins, direction=direction)  # type: ignore[operator]
+            hidden = outputs.add_(hidden) if index > 0 else outputs
+            yield hidden

@@ -19,6 +19,9 @@ from torch.nn import functional
 
 from isogloss.corpus.characters import CHARACTERS, PADDING
 
+TYPES_AT_ONCE = 256
+"""Word types read at once where no gradient is asked for."""
+
 
 class Highway(nn.Module):
     """One highway layer."""
@@ -66,7 +69,18 @@ class CharacterCNN(nn.Module):
         self.projection = nn.Linear(features, width)
 
     def forward(self, ids: Int[Tensor, "types characters"]) -> Float[Tensor, "types width"]:
-        """Return one vector per word type."""
+        """Return one vector per word type; without gradients, in memory that their number does not change."""
+        return self._read(ids) if ids.numel() and not torch.is_grad_enabled() else self._together(ids)
+
+    def _read(self, ids: Int[Tensor, "types characters"]) -> Float[Tensor, "types width"]:
+        """Read words of like length together, some at a time: a short one need not wait for a long one."""
+        order = (ids != PADDING).sum(dim=1).argsort()
+        vectors = self.projection.weight.new_empty(len(ids), self.projection.out_features)
+        for some in order.split(TYPES_AT_ONCE):
+            vectors[some] = self._together(ids[some])
+        return vectors
+
+    def _together(self, ids: Int[Tensor, "types characters"]) -> Float[Tensor, "types width"]:
         ids = self._trim(ids)
         characters = self.embedding(ids)  # types characters character_width
         answers = []

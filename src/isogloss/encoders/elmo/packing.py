@@ -1,0 +1,96 @@
+"""Sentences packed into rows, so that every step of the recurrent layers reads a word in nearly every row.
+
+Matrix products are at their best with some hundred rows. Sentences are therefore laid end to end in about so many rows
+of like length, each sentence beginning with an empty state, and the places of a step stand together:
+
+    row 0    <S> w1 w2 w3 <S> w1 w2       step 0 reads <S> <S> <S>, step 1 reads w1 w1 w1, …
+    row 1    <S> w1 w2 w3 w4 w5
+    row 2    <S> w1 w2                    ended: from step 3 on two rows are left
+
+There is no padding anywhere. The backward direction reads ``</S> wn … w1`` in place of ``<S> w1 … wn``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from heapq import heapify, heapreplace
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from isogloss.corpus.characters import BEGIN_OF_SENTENCE, END_OF_SENTENCE
+
+ROWS = 128
+"""At most so many rows. More make the products little quicker and leave fewer steps to share their cost."""
+
+
+@dataclass(frozen=True)
+class PackedSentences:
+    """Whole sentences packed for `BiLM.read`."""
+
+    types: tuple[str, ...]
+    """Each word type once; the marks of the begin and the end of a sentence come first."""
+    inputs: Int[Tensor, "directions tokens"]
+    """Places in `types`, step by step, and within a step row by row."""
+    active: list[int]
+    """How many rows are read in each step; it never rises."""
+    begins: list[list[int]]
+    """Rows in which a sentence begins, for each step."""
+    targets: Int[Tensor, "directions tokens"]
+    """What comes next in the sentence, in the direction of reading: places in `types`."""
+    places: Int[Tensor, "directions words"]
+    """Where among the tokens of either direction each word was read; words of all sentences in order."""
+
+
+def pack(sentences: Sequence[Sequence[str]], *, rows: int = ROWS) -> PackedSentences:
+    """Pack sentences into at most so many rows. Sentences without words take no place.
+
+    Longest first, each sentence joins the row that is shortest so far.
+    """
+    lengths = np.array([len(sentence) for sentence in sentences], dtype=np.int64)
+    order = sorted(np.flatnonzero(lengths).tolist(), key=lambda index: -lengths[index])
+    ends = [(0, row) for row in range(min(rows, len(order)))]
+    heapify(ends)
+    row_of, start_of = np.zeros_like(lengths), np.zeros_like(lengths)
+    for index in order:
+        end, row = ends[0]
+        row_of[index], start_of[index] = row, end
+        heapreplace(ends, (end + int(lengths[index]) + 1, row))
+    # Number the rows by falling length, so that those still running are always the first.
+    ends.sort(key=lambda item: (-item[0], item[1]))
+    rank = np.zeros(len(ends), dtype=np.int64)
+    rank[[row for _, row in ends]] = np.arange(len(ends))
+    row_lengths = np.array([end for end, _ in ends], dtype=np.int64)
+    steps = int(row_lengths[0]) if len(ends) else 0
+    active = np.searchsorted(-row_lengths, -np.arange(steps), side="left")
+    first = np.concatenate([[0], np.cumsum(active)])  # of the tokens of each step
+
+    begins: list[list[int]] = [[] for _ in range(steps)]
+    for index in order:
+        begins[start_of[index]].append(int(rank[row_of[index]]))
+    type_places: dict[str, int] = {BEGIN_OF_SENTENCE: 0, END_OF_SENTENCE: 1}
+    words = np.fromiter(
+        (type_places.setdefault(word, len(type_places)) for sentence in sentences for word in sentence),
+        dtype=np.int64,
+        count=int(lengths.sum()),
+    )
+    place_in_sentence = np.arange(len(words)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    row, start, length = (
+        np.repeat(values, lengths) for values in (rank[row_of] if len(ends) else row_of, start_of, lengths)
+    )
+    inputs = np.repeat([[0], [1]], first[-1], axis=1)  # each direction begins with its mark
+    targets = 1 - inputs  # and ends with that of the other
+    places = np.empty((2, len(words)), dtype=np.int64)
+    for direction, before in enumerate((place_in_sentence, length - 1 - place_in_sentence)):
+        targets[direction, first[start + before] + row] = words
+        places[direction] = first[start + before + 1] + row
+        inputs[direction, places[direction]] = words
+    return PackedSentences(
+        types=tuple(type_places),
+        inputs=torch.from_numpy(inputs),
+        active=active.tolist(),
+        begins=begins,
+        targets=torch.from_numpy(targets),
+        places=torch.from_numpy(places),
+    )
