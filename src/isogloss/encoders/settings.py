@@ -12,7 +12,7 @@ class CooccurrenceSettings(Settings):
     """Words to either side that count as near."""
     contexts: PositiveInt = 10_000
     """Most frequent word types that describe others."""
-    power_iterations: NonNegativeInt = 4
+    power_iterations: NonNegativeInt = 2
     """Rounds by which the decomposition is made more exact."""
 
 

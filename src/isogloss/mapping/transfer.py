@@ -1,0 +1,165 @@
+"""Start a language's model from another's: the LSTMs as they are, and every word at its place in the other's space.
+
+What the recurrent layers of one language have learnt serves another, if its words come in as vectors that they
+understand. Word vectors from counts (`encoders/static.py`) have much the same shape in two languages, so a rotation
+brings one language's onto the other's layer 0. No dictionary is asked for: words spelt alike in both (names, loans,
+numerals, punctuation) give a first rotation, and mutual nearest neighbours refine it.
+
+    vector of word w      s · x_w W − characters(w)      so that layer 0 of w is its rotated vector
+    softmax of word w     s · x_w W B                    B takes layer 0 of the other language's words to their
+                                                         softmax weights (least squares)
+    recurrent layers, characters                         copied
+
+The two languages then also begin in one space, and after training their anchors lie closer to a mere rotation.
+
+Source: the refinement is that of Conneau et al. (2018); identical words as seed, Smith et al. (2017),
+arXiv:1702.03859.
+"""
+
+import logging
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from isogloss.corpus.vocabulary import RESERVED, Vocabulary
+from isogloss.encoders.elmo.bilm import BiLM
+from isogloss.encoders.elmo.embedder import ELMoEncoder
+from isogloss.encoders.elmo.streams import spellings
+from isogloss.errors import AlignmentError
+from isogloss.lexicon.dictionary import BilingualDictionary
+from isogloss.mapping.fit import MINIMUM_PAIRS
+from isogloss.mapping.procrustes import completed_procrustes, refine
+
+log = logging.getLogger(__name__)
+
+FREQUENT = 5000
+"""Word types of each language that may pair up in the refinement."""
+ROUNDS = 10
+"""Rounds of refinement."""
+SHORTEST_ALIKE = 4
+"""Letters that a word needs at least to count when it is spelt alike: short words are alike by chance."""
+RIDGE = 1e-2
+"""Keeps the least squares for the softmax tame, as a share of the mean square of layer 0."""
+
+
+@torch.no_grad()
+def start_from_model(
+    model: BiLM,
+    vocabulary: Vocabulary,
+    vectors: Float[Tensor, "types width"],
+    *,
+    reference: ELMoEncoder,
+    dictionary: BilingualDictionary | None = None,
+) -> dict[str, object]:
+    """Give a fresh model the recurrent layers of a trained one, and its words their places in that space.
+
+    Args:
+        model: To be trained; of the reference's shape. Changed in place.
+        vocabulary: Its words.
+        vectors: From counts, one per word of the vocabulary; see `cooccurrence_vectors`.
+        reference: A trained model of another language, with its softmax and with word vectors.
+        dictionary: Pairs from the new language to the reference's, to begin with in place of words spelt alike.
+
+    Returns:
+        How it was done, for the model's card.
+
+    Raises:
+        AlignmentError: The two models have different shapes, or too few words are alike.
+    """
+    others = reference.vocabulary
+    trained = reference.model
+    if trained.softmax is None or trained.word_vectors is None or model.word_vectors is None or model.softmax is None:
+        raise AlignmentError(
+            f"The model of {reference.language!r} has no softmax or no word vectors. Expected a model as train-lm "
+            f"leaves it, with word_types above 0. Give such a model."
+        )
+    ours = {name: tuple(weight.shape) for name, weight in _shared(model).items()}
+    theirs = {name: tuple(weight.shape) for name, weight in _shared(trained).items()}
+    if ours != theirs:
+        odd = next(name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name))
+        raise AlignmentError(
+            f"The model of {reference.language!r} has another shape: {odd} is {theirs.get(odd)}, expected "
+            f"{ours.get(odd)}. Train both with the same size."
+        )
+    first = len(RESERVED)
+    words, other_words = vocabulary.words[first:], others.words[first : trained.word_types]
+    other_ids = torch.arange(first, trained.word_types)
+    layer_0 = trained.without_context(spellings(other_words), other_ids)
+    found = vectors[first:]
+    pairs = _pairs(words, other_words, dictionary)
+    pairs = [pair for pair in pairs if float(found[pair[0]].abs().sum()) > 0.0]
+    if len(pairs) < MINIMUM_PAIRS:
+        raise AlignmentError(
+            f"Only {len(pairs)} words are spelt alike in the new language and in {reference.language!r}; at least "
+            f"{MINIMUM_PAIRS} are needed. Give a dictionary, or start without a model of another language."
+        )
+    source, target = _unit(found), _unit(layer_0)
+    rows, columns = torch.tensor(pairs).unbind(dim=1)
+    matrix, _ = completed_procrustes(source[rows], target[columns])
+    refined = refine(source, target, matrix=matrix, pairs=pairs, rounds=ROUNDS, types=FREQUENT)
+    places = vectors @ refined.matrix.to(vectors)
+    places *= layer_0.norm(dim=1).mean() / places[first:].norm(dim=1).mean()
+
+    model.load_state_dict(_shared(trained), strict=False)
+    own = model.word_types
+    spelt = model.characters(spellings(vocabulary.words[:own]))
+    model.word_vectors.weight.copy_(places[:own] - spelt)
+    model.word_vectors.weight[:first] = trained.word_vectors.weight[:first]
+
+    weights = trained.softmax.weight[first : trained.word_types]
+    square = layer_0.T @ layer_0
+    ridge = RIDGE * square.diagonal().mean() * torch.eye(len(square))
+    model.softmax.weight.copy_(places @ torch.linalg.solve(square + ridge, layer_0.T @ weights))
+    model.softmax.weight[:first] = trained.softmax.weight[:first]
+    model.softmax.bias.copy_(_bias_by_count(trained.softmax.bias, others, vocabulary))
+    model.softmax.bias[:first] = trained.softmax.bias[:first]
+    details: dict[str, object] = {
+        "started_from": reference.language,
+        "seed_pairs": "dictionary" if dictionary is not None else "spelt alike",
+        "pairs_by_round": list(refined.pairs_by_round),
+        "closeness_by_round": [round(value, 4) for value in refined.closeness_by_round],
+        "kept_round": refined.kept_round,
+    }
+    log.info("start from the model of %s: %s", reference.language, details)
+    return details
+
+
+def _shared(model: BiLM) -> dict[str, Tensor]:
+    """Return the weights that have nothing to do with a vocabulary."""
+    own = ("softmax.", "word_vectors.")
+    return {name: weight for name, weight in model.state_dict().items() if not name.startswith(own)}
+
+
+def _pairs(
+    words: Sequence[str], other_words: Sequence[str], dictionary: BilingualDictionary | None
+) -> list[tuple[int, int]]:
+    """Return the pairs to begin with, as places in both lists."""
+    place = {word: index for index, word in enumerate(words)}
+    other_place = {word: index for index, word in enumerate(other_words)}
+    if dictionary is not None:
+        given = dictionary.pairs
+        return [(place[word], other_place[other]) for word, other in given if word in place and other in other_place]
+    return [
+        (place[word], index)
+        for word, index in other_place.items()
+        if word in place and (len(word) >= SHORTEST_ALIKE or not word.isalpha())
+    ]
+
+
+def _unit(vectors: Float[Tensor, "types width"]) -> Float[Tensor, "types width"]:
+    return torch.nn.functional.normalize(vectors, dim=1)
+
+
+def _bias_by_count(
+    bias: Float[Tensor, " other_types"], others: Vocabulary, vocabulary: Vocabulary
+) -> Float[Tensor, " types"]:
+    """Tell a word's softmax bias from its count, as a line through the other language's."""
+    first = len(RESERVED)
+    shares = torch.tensor(others.counts, dtype=torch.float32)[first:]
+    known = torch.log((shares + 1) / shares.sum())
+    slope = torch.cov(torch.stack([known, bias[first:]]))
+    wanted = torch.tensor(vocabulary.counts, dtype=torch.float32)
+    line = torch.log((wanted + 1) / wanted[first:].sum()) - known.mean()
+    return bias[first:].mean() + slope[0, 1] / slope[0, 0] * line
