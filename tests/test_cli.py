@@ -14,11 +14,25 @@ from pathlib import Path
 import pytest
 import zstandard
 from safetensors.torch import load_file
+from tests.encoders.slow_elmo import write_random_model
 
 import isogloss
+from isogloss.artifacts import hash_file
 from isogloss.corpus.conllu import read_conllu
 
-COMMANDS = ["run", "invent", "train-lm", "embed", "anchors", "align", "parse", "score", "report"]
+COMMANDS = [
+    "run",
+    "invent",
+    "train-lm",
+    "import-elmo",
+    "export-elmo",
+    "embed",
+    "anchors",
+    "align",
+    "parse",
+    "score",
+    "report",
+]
 
 
 # The package
@@ -104,8 +118,9 @@ def test_misused_commands_end_with_status_2(command, words):
 @pytest.fixture(scope="module")
 def family(tmp_path_factory, request) -> Path:
     """A family written by ``invent``, with language models, anchors and an alignment by the other commands."""
-    from isogloss.commands import align, anchors, train_lm
+    from isogloss.commands import align, anchors
     from isogloss.corpus.invented import FamilySettings, write_family
+    from isogloss.language_models import train_lm
 
     folder = tmp_path_factory.mktemp("family")
     settings = FamilySettings(
@@ -216,6 +231,46 @@ def test_embedding_does_not_depend_on_the_other_lines(command, family, tmp_path)
         command("embed", family / "models" / "qel", tmp_path / f"{name}.txt", "-o", tmp_path / name)
         found.append(load_file(tmp_path / name))
     assert found[0]["2"].equal(found[1]["0"])
+
+
+@pytest.fixture
+def published(tmp_path) -> tuple[Path, Path]:
+    """Weights and options of a small random model in the published format."""
+    folder = tmp_path / "published"
+    folder.mkdir()
+    write_random_model(folder)
+    return folder / "weights.hdf5", folder / "options.json"
+
+
+def test_a_published_model_becomes_a_language_model_like_any_other(command, published, family, tmp_path):
+    model = tmp_path / "models" / "qel"
+    ended = command("import-elmo", *published, "-l", "qel", "-o", model)
+    assert (ended.status, ended.output, ended.errors) == (0, f"3 layers, 12 wide, in {model}\n", "")
+    manifest = json.loads((model / "manifest.json").read_text())
+    assert (manifest["kind"], manifest["settings"]) == ("encoder", {"language": "qel"})
+    hashes = {name: hash_file(path) for name, path in zip(("weights", "options"), published, strict=True)}
+    assert manifest["inputs"] == hashes
+    assert manifest["card"]["published_weights"] == "weights.hdf5"
+    (tmp_path / "text.txt").write_text("ჩტო გუკო.\nგუკო\n", encoding="utf-8")
+    assert command("embed", model, tmp_path / "text.txt", "-o", tmp_path / "vectors").status == 0
+    assert [tuple(vectors.shape) for vectors in load_file(tmp_path / "vectors").values()] == [(3, 3, 12), (3, 1, 12)]
+    text = family / "corpus" / "qel" / "text.txt"
+    assert command("anchors", model, text, "-o", tmp_path / "anchors", "--min-count", 2).status == 0
+
+
+def test_a_language_model_goes_out_in_the_published_format_and_comes_back(command, published, tmp_path):
+    command("import-elmo", *published, "-l", "qel", "-o", tmp_path / "model")
+    ended = command("export-elmo", tmp_path / "model", "-o", tmp_path / "out")
+    assert (ended.status, ended.output, ended.errors) == (0, f"{tmp_path / 'out'}\n", "")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "manifest.json",
+        "options.json",
+        "weights.hdf5",
+    ]
+    again = (tmp_path / "out" / "weights.hdf5", tmp_path / "out" / "options.json")
+    assert command("import-elmo", *again, "-l", "qel", "-o", tmp_path / "again").status == 0
+    files = [folder / "model.safetensors" for folder in (tmp_path / "model", tmp_path / "again")]
+    assert files[0].read_bytes() == files[1].read_bytes()
 
 
 # Running and parsing

@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.encoders.slow_elmo import write_random_model
 
 GOOD = (
     "1\tShe\t_\tPRON\t_\t_\t2\tnsubj\t_\t_\n"
@@ -239,6 +240,56 @@ def test_align_wants_folders_of_anchors(command, tmp_path, tiny_run, nothing_new
     matches(r"nowhere: no such folder. Expected a folder written by isogloss. Check the path", message)
 
 
+# Published models
+
+
+@pytest.fixture
+def published(tmp_path) -> Path:
+    """A folder with a small random model in the published format."""
+    write_random_model(tmp_path)
+    return tmp_path
+
+
+def test_import_elmo_refuses_files_that_are_not_there(command, published, nothing_new):
+    for name in ("weights.hdf5", "options.json"):
+        (published / name).rename(published / "aside")
+        nothing_new()
+        words = ("import-elmo", published / "weights.hdf5", published / "options.json", "-l", "aa")
+        message = check(command(*words, "-o", published / "model"))
+        matches(rf"{name}: no such file. Expected .* Check the path", message)
+        (published / "aside").rename(published / name)
+    nothing_new()
+
+
+def test_import_elmo_refuses_files_in_the_wrong_order(command, published, nothing_new):
+    nothing_new()
+    words = ("import-elmo", published / "options.json", published / "weights.hdf5", "-l", "aa")
+    message = check(command(*words, "-o", published / "model"))
+    matches(r"weights.hdf5: not readable as JSON \(.*\). Expected the options of ELMo weights. Check that", message)
+
+
+def test_import_elmo_refuses_options_of_another_model(command, published, nothing_new):
+    path = published / "options.json"
+    path.write_text(path.read_text().replace('"dim": 10', '"dim": 11'))
+    nothing_new()
+    message = check(command("import-elmo", published / "weights.hdf5", path, "-l", "aa", "-o", published / "model"))
+    matches(r"weights.hdf5, RNN_0/.*/W_0: found shape \(12, 40\). Expected \(12, 44\), as .*options.json says", message)
+
+
+def test_import_elmo_refuses_weights_cut_short(command, published, nothing_new):
+    path = published / "weights.hdf5"
+    path.write_bytes(path.read_bytes()[:5000])
+    nothing_new()
+    words = ("import-elmo", path, published / "options.json", "-l", "aa", "-o", published / "model")
+    matches(r"weights.hdf5: not readable as hdf5 \(.*truncated.*\). Expected ELMo weights", check(command(*words)))
+
+
+def test_export_elmo_refuses_a_model_with_vectors_of_word_types(command, tiny_run, tmp_path, nothing_new):
+    nothing_new()
+    message = check(command("export-elmo", tiny_run.folder / "encoders" / "qel", "-o", tmp_path / "out"))
+    matches(r"Language model of 'qel': \d+ word types have vectors .* Expected 0: .* --size original", message)
+
+
 # Recipes and options
 
 
@@ -287,6 +338,7 @@ def test_run_refuses_a_recipe_whose_files_are_missing(command, tmp_path, nothing
         (("invent", "-l", "xx"), r"languages: found xx; expected some of qal, qbe"),
         (("anchors", "{run}/encoders/qel", "{text}", "--min-count", "0"), r"min_count: found 0. Expected a value"),
         (("anchors", "{run}/lexicon/qel", "{text}"), r"lexicon/qel: holds 'anchors'. Expected 'encoder'. Check"),
+        (("export-elmo", "{run}/lexicon/qel"), r"lexicon/qel: holds 'anchors'. Expected 'encoder'. Check"),
         (
             ("align", "{run}/lexicon/qel", "{run}/lexicon/qal", "-d", "{text}", "--normalisation", "unitary"),
             r"normalisation: found 'unitary'. Expected a value 'none', 'unit', 'centre' or 'unit_centre_unit'",
@@ -328,6 +380,8 @@ EVERY_WRITER = pytest.mark.parametrize(
         ("invent", "-l", "qal", "--sentences", "10"),
         ("train-lm", "{run}/corpus/qel/text.txt", "-l", "qel", "--size", "tiny"),
         ("anchors", "{run}/encoders/qel", "{run}/corpus/qel/text.txt"),
+        ("import-elmo", "{published}/weights.hdf5", "{published}/options.json", "-l", "qel"),
+        ("export-elmo", "{imported}"),
         ("embed", "{run}/encoders/qel", "{text}"),
         ("align", "{run}/lexicon/qel", "{run}/lexicon/qal", "-d", "{run}/corpus/dictionaries/qel-qal.train.tsv"),
         ("parse", "{run}", "{run}/corpus/qel/test.conllu", "-l", "qel"),
@@ -336,15 +390,27 @@ EVERY_WRITER = pytest.mark.parametrize(
 )
 
 
+@pytest.fixture(scope="session")
+def imported(tmp_path_factory):
+    """A folder with a published model as a language model of ours; the published files lie beside it."""
+    from isogloss.commands import import_elmo
+
+    folder = tmp_path_factory.mktemp("published")
+    write_random_model(folder)
+    import_elmo(folder / "weights.hdf5", folder / "options.json", folder / "imported", language="qel")
+    return folder / "imported"
+
+
 @pytest.fixture
-def write_with(command, tiny_run, tiny_recipe, tmp_path_factory):
+def write_with(command, tiny_run, tiny_recipe, imported, tmp_path_factory):
     """Run a command of `EVERY_WRITER` with a place to write to."""
     text = tmp_path_factory.mktemp("texts") / "text.txt"
     text.write_text("".join((tiny_run.folder / "corpus" / "qel" / "text.txt").read_text().splitlines(True)[:20]))
 
     def write(words, out):
-        filled = [word.format(run=tiny_run.folder, recipe=tiny_recipe, text=text) for word in words]
-        return command(*filled, "-o", out)
+        places = {"run": tiny_run.folder, "recipe": tiny_recipe, "text": text}
+        places |= {"published": imported.parent, "imported": imported}
+        return command(*(word.format(**places) for word in words), "-o", out)
 
     return write
 

@@ -21,6 +21,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import shutil
 import tempfile
 import time
@@ -246,6 +247,52 @@ def remove_drafts(folder: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def remove_drafts_of(folder: Path) -> None:
+    """Remove what killed runs left of one artifact; call it while nobody else writes there, see `only_writer`."""
+    # The middle part is a random name without dots. An artifact of which this name is a beginning has one dot more.
+    ours = re.compile(rf"\.{re.escape(folder.name)}\.[^.]+(\.old)?\.partial")
+    for path in folder.parent.glob(".*.partial"):
+        if ours.fullmatch(path.name):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Within the block, be the only process that makes an artifact at `folder`.
+
+    The lock is a file beside it, `.NAME.lock`. The operating system lets go of it when the process ends, however.
+
+    Raises:
+        OutputError: Another process is making it.
+    """
+    try:
+        import fcntl
+    except ImportError:  # not on Windows
+        yield
+        return
+    path = folder.parent / f".{folder.name}.lock"
+    while True:
+        with writing_to(folder):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("w")
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise OutputError(
+                    f"{folder}: another process is writing here. Expected to be alone. Wait for it, or choose another "
+                    f"folder."
+                ) from error
+            # Whoever held the lock before removed the file at the end; then we hold what nobody else will see.
+            if not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                continue
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return
 
 
 def versions() -> dict[str, str]:

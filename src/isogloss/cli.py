@@ -11,6 +11,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from isogloss.printing import print_facts, print_precision, print_scores, shown
+
 
 class Ended(Exception):
     """A command was ended by Ctrl-C or by a closed pipe. Typer would answer these itself, and in its own words."""
@@ -73,13 +75,13 @@ def run(
     if as_json:
         print(json.dumps([score.to_row() for score in done.scores], indent=2))
         return
-    _print_scores(done.scores)
-    _print_precision(done.precision)
+    print_scores(done.scores)
+    print_precision(done.precision)
     print()
     reports = done.folder / "reports"
     named = [("scores", reports / "scores.json"), ("table", reports / "scores.md")]
     for label, path in [*named, *(("picture", figure) for figure in done.figures)]:
-        print(f"{label:<8} {_shown(path)}")
+        print(f"{label:<8} {shown(path)}")
 
 
 @app.command()
@@ -120,18 +122,49 @@ def train_lm(
     epochs: Annotated[int, typer.Option(help="Passes over the text.")] = 1,
     max_sentences: Annotated[int | None, typer.Option(help="Lines after this many are not read.")] = None,
     tokenised: Tokenised = False,
-    threads: Annotated[int, typer.Option(help="On a busy machine two can be slower than one.")] = 1,
+    count_words: Annotated[
+        int | None, typer.Option(help="Words read before the first step; by default all of a file up to 100 MB.")
+    ] = None,
+    vocabulary: Annotated[int | None, typer.Option(help="Word types that the softmax knows.")] = None,
+    word_types: Annotated[int | None, typer.Option(help="Word types with a vector of their own; 0 for none.")] = None,
+    rows: Annotated[int | None, typer.Option(help="Streams of text side by side: the batch, of all processes.")] = None,
+    dropout: Annotated[float | None, typer.Option(help="Share of values dropped in training.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Largest learning rate of Adam.")] = None,
+    evaluate_every: Annotated[int | None, typer.Option(help="Steps between two measurements on held-out text.")] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="Stop after so many measurements without a better one; 0 never does.")
+    ] = None,
+    checkpoint_minutes: Annotated[float, typer.Option(help="Minutes between two checkpoints.")] = 1.0,
+    threads: Annotated[
+        int,
+        typer.Option(
+            help="Threads of each process. The default is safe: threads wait for each other at every product, and on "
+            "a machine with other work two can take ten times as long as one. Give more where cores are idle."
+        ),
+    ] = 1,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: an accelerator if there is one.")] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="Of matrix products: float32, bfloat16, or auto: bfloat16 on an accelerator.")
+    ] = "auto",
+    start_from: Annotated[
+        Path | None, typer.Option(help="Trained model of another language: its recurrent layers are where this begins.")
+    ] = None,
+    dictionary: Annotated[
+        Path | None,
+        typer.Option("--dictionary", "-d", help="With --start-from: lines WORD, tab, WORD OF THAT MODEL'S LANGUAGE."),
+    ] = None,
     seed: Seed = 1,
     as_json: Json = False,
 ) -> None:
     """Train a bidirectional language model (ELMo) on raw text.
 
-    Stopped with Ctrl-C, or killed, the same command goes on from the last checkpoint.
+    Stopped with Ctrl-C (or SIGTERM), or killed, the same command goes on from the last checkpoint. Several processes
+    train one model: `torchrun --nproc-per-node 2 -m isogloss train-lm …`
 
     Example: `isogloss train-lm es.txt.xz --language es -o models/es --size tiny`
     """
-    from isogloss.commands import train_lm as command
     from isogloss.display import showing_progress
+    from isogloss.language_models import train_lm as command
 
     with showing_progress() as show:
         card = command(
@@ -139,30 +172,111 @@ def train_lm(
             out,
             language=language,
             size=size,
-            epochs=epochs,
             max_sentences=max_sentences,
             tokenised=tokenised,
+            word_types=word_types,
+            training={
+                "epochs": epochs,
+                "counted_words": count_words,
+                "vocabulary_size": vocabulary,
+                "rows": rows,
+                "dropout": dropout,
+            },
+            loop={
+                "learning_rate": learning_rate,
+                "evaluate_every": evaluate_every,
+                "patience": patience,
+                "checkpoint_seconds": 60.0 * checkpoint_minutes,
+            },
             threads=threads,
+            device=device,
+            precision=precision,
             seed=seed,
+            start_from=start_from,
+            dictionary=dictionary,
             on_event=show,
         )
-    _print_facts(card, as_json)
+    if card:  # of several processes, the first one has it
+        print_facts(card, as_json)
+
+
+@app.command()
+def import_elmo(
+    weights: Annotated[Path, typer.Argument(help="Published ELMo weights, hdf5.")],
+    options: Annotated[Path, typer.Argument(help="Their options, JSON.")],
+    language: Language,
+    out: Out,
+) -> None:
+    """Make a language model out of published ELMo weights.
+
+    Example: `isogloss import-elmo en_weights.hdf5 en_options.json --language en -o models/en`
+    """
+    from isogloss.commands import import_elmo as command
+
+    found = command(weights, options, out, language=language)
+    print(f"{found['layers']} layers, {found['width']:,} wide, in {out}")
+
+
+@app.command()
+def export_elmo(
+    model: Annotated[Path, typer.Argument(help="Folder of a language model.")],
+    out: Out,
+) -> None:
+    """Write a language model as published ELMo weights, for AllenNLP and others: weights.hdf5 and options.json.
+
+    Example: `isogloss export-elmo models/es -o published/es`
+    """
+    from isogloss.commands import export_elmo as command
+
+    command(model, out)
+    print(out)
+
+
+@app.command()
+def shrink_lm(
+    model: Annotated[Path, typer.Argument(help="Folder of a language model.")],
+    out: Out,
+    as_json: Json = False,
+) -> None:
+    """Store a language model small, for giving away: float16, and without the softmax, which only training needs.
+
+    Example: `isogloss shrink-lm models/es -o give-away/es`
+    """
+    from isogloss.commands import shrink_lm as command
+
+    print_facts(command(model, out), as_json)
 
 
 @app.command()
 def embed(
     model: Annotated[Path, typer.Argument(help="Folder of a language model.")],
-    text: Annotated[Path, typer.Argument(help="Raw text, one sentence a line.")],
+    text: Annotated[Path, typer.Argument(help="Raw text, one sentence a line; plain, gz, xz or zst.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Safetensors file to write.")],
     tokenised: Tokenised = False,
+    layer: Annotated[list[int], typer.Option(help="A layer to write; may be repeated. All by default.")] = [],  # noqa: B006
+    half: Annotated[bool, typer.Option("--half", help="Store float16: half the size.")] = False,
+    dtype: Annotated[str, typer.Option(help="float32; or bfloat16: sooner done, good to two digits.")] = "float32",
+    batch_words: Annotated[int | None, typer.Option(help="Words read together: speed and memory, no more.")] = None,
+    stateful: Annotated[bool, typer.Option("--stateful", help="Carry states on as AllenNLP does.")] = False,
+    batch_size: Annotated[int, typer.Option(help="Sentences read together if --stateful.")] = 64,
+    threads: Annotated[int, typer.Option(help="On a busy machine two can be slower than one.")] = 1,
+    as_json: Json = False,
 ) -> None:
     """Write the vectors of every word in context: one tensor per line of text, layers × words × width.
 
-    Example: `isogloss embed models/es sentences.txt -o vectors.safetensors`
+    Example: `isogloss embed models/es sentences.txt -o vectors.safetensors --layer 1 --half`
     """
-    from isogloss.commands import embed as command
+    from isogloss.display import showing_progress
+    from isogloss.embedding import embed as command
 
-    print(f"{command(model, text, out, tokenised=tokenised)} sentences in {out}")
+    options = {"layers": layer, "half": half, "dtype": dtype, "batch_words": batch_words, "tokenised": tokenised}
+    options |= {"stateful": stateful, "batch_size": batch_size, "threads": threads}
+    with showing_progress() as show:
+        facts = command(model, text, out, **options, on_event=show)
+    if as_json:
+        print_facts(facts, as_json)
+    else:
+        print(f"{facts['sentences']} sentences in {out}")
 
 
 @app.command()
@@ -217,7 +331,7 @@ def align(
     if as_json:
         print(json.dumps(rows, indent=2))
     else:
-        _print_precision(rows)
+        print_precision(rows)
 
 
 @app.command()
@@ -251,7 +365,7 @@ def score(
     """
     from isogloss.commands import score as command
 
-    _print_facts(command(gold, system), as_json)
+    print_facts(command(gold, system), as_json)
 
 
 @app.command()
@@ -269,48 +383,4 @@ def report(
     if as_json:
         print(json.dumps([score.to_row() for score in scores], indent=2))
     else:
-        _print_scores(scores)
-
-
-def _print_scores(scores: Any) -> None:
-    from rich.console import Console
-
-    from isogloss.reports.tables import as_rich, as_text, score_table
-
-    table = score_table(scores)
-    if sys.stdout.isatty():
-        Console().print(as_rich(table))
-    else:
-        print(as_text(table))
-
-
-def _print_precision(rows: list[dict[str, Any]]) -> None:
-    """Print how well anchors translate, a line per language and layer."""
-    for row in rows:
-        if "precision@1" in row:
-            print(
-                f"{row['source']}→{row['target']} {row['vectors']} {row['layer']}: precision@1 "
-                f"{row['precision@1']:.3f}, @5 {row['precision@5']:.3f} ({row['tested_words']} test words, CSLS)"
-            )
-        else:
-            print(f"{row['source']}→{row['target']} {row['vectors']} {row['layer']}: {row['usable_pairs']} pairs used")
-
-
-def _print_facts(facts: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(facts, indent=2))
-        return
-    for name, value in facts.items():
-        print(
-            f"{name.replace('_', ' '):<20} {value:,}"
-            if isinstance(value, int)
-            else f"{name.replace('_', ' '):<20} {value}"
-        )
-
-
-def _shown(path: Path) -> str:
-    """Return a path as short as it can be told."""
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
+        print_scores(scores)

@@ -3,20 +3,18 @@
 Each receives paths and plain values, makes one artifact or answer, and returns what a person would want to know of it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from pydantic import ValidationError
 
-from isogloss.artifacts import build_artifact, hash_file, read_manifest, up_to_date
-from isogloss.compute.settings import ComputeSettings
-from isogloss.compute.workers import Event, Task, run_tasks
+from isogloss.artifacts import build_artifact, hash_file, read_manifest
 from isogloss.errors import ConlluError, RecipeError, TextError
-from isogloss.plan import FORMATS, Stage, run_stage
+from isogloss.plan import FORMATS
 from isogloss.recipe import LanguageCorpus
 from isogloss.settings import Settings
-from isogloss.stages import make_alignments, make_anchors, make_encoder
+from isogloss.stages import make_alignments, make_anchors
 
 S = TypeVar("S", bound=Settings)
 
@@ -24,87 +22,91 @@ if TYPE_CHECKING:
     from isogloss.corpus.sentence import Sentence
 
 
-def train_lm(
-    text: Path,
-    out: Path,
-    *,
-    language: str,
-    size: str = "small",
-    epochs: int = 1,
-    max_sentences: int | None = None,
-    tokenised: bool = False,
-    threads: int = 1,
-    seed: int = 1,
-    on_event: Callable[[Event], None] = lambda event: None,
-) -> dict[str, Any]:
-    """Train a language model into a folder; go on from a checkpoint if one is there.
+def import_elmo(weights: Path, options: Path, out: Path, *, language: str) -> dict[str, Any]:
+    """Make a language model, in a folder, out of published ELMo weights and their options.
 
     Returns:
-        The model's card: words, perplexities, time.
+        How many layers it has, the character layer included, and how wide its vectors are.
 
     Raises:
-        RecipeError: There is no such size.
-        TextError: The text cannot be read or holds no words.
+        ArtifactError: The files are not what they should be, or contradict one another.
+        OutputError: The folder cannot be written.
+    """
+    from isogloss.encoders.elmo.published import read_published
+
+    encoder = read_published(weights, options, language=language)
+
+    def make(draft: Path) -> dict[str, Any]:
+        encoder.save(draft)
+        return {"card": encoder.card}
+
+    build_artifact(
+        Path(out).absolute(),
+        "encoder",
+        make,
+        format=FORMATS["encoder"],
+        settings={"language": language},
+        inputs={"weights": hash_file(Path(weights)), "options": hash_file(Path(options))},
+    )
+    return {"layers": encoder.layers, "width": encoder.width}
+
+
+def export_elmo(model: Path, out: Path) -> None:
+    """Write a language model in the published format: a folder with ``weights.hdf5`` and ``options.json``.
+
+    Raises:
+        ArtifactError: There is no language model, or it has vectors of word types, which the format cannot say.
         OutputError: The folder cannot be written.
     """
     from isogloss.encoders.elmo.embedder import ELMoEncoder
-    from isogloss.encoders.elmo.settings import SIZES, BiLMTrainingSettings
+    from isogloss.encoders.elmo.published import write_published
 
-    if size not in SIZES:
-        raise RecipeError(f"--size: found {size!r}. Expected one of {', '.join(SIZES)}. Choose one.")
-    settings = checked(BiLMTrainingSettings, model=SIZES[size], epochs=epochs)
-    threads = checked(ComputeSettings, threads=threads).threads
-    out = Path(out).absolute()
-    corpus = checked(LanguageCorpus, text=str(_readable(text)), tokenised=tokenised, max_sentences=max_sentences)
-    stage = Stage(
-        name=out.name,
-        kind="encoder",
-        make=make_encoder,
-        settings={"language": language, "tokenised": tokenised, "max_sentences": max_sentences}
-        | {"training": settings.model_dump(mode="json"), "seed": seed, "threads": threads},
-        inputs={"text": _hash(text)},
-        seed=seed,
+    manifest = read_manifest(_artifact(model, "encoder"))
+    encoder = ELMoEncoder.load(model)
+    build_artifact(
+        Path(out).absolute(),
+        "published",
+        lambda draft: write_published(encoder, draft),
+        settings={"language": encoder.language},
+        inputs={"encoder": manifest.key},
     )
-    arguments = {
-        "corpus": corpus,
-        "language": language,
-        "settings": settings,
-        "seed": seed,
-        "checkpoints": out.parent / f".{out.name}.checkpoints",
-        "key": stage.key,
-    }
-    _run_alone(stage, out, arguments, threads=threads, on_event=on_event)
-    return ELMoEncoder.load(out).card
 
 
-def embed(model: Path, text: Path, out: Path, *, tokenised: bool = False) -> int:
-    """Write the vectors of every line of a text as safetensors: layers × words × width.
+def shrink_lm(model: Path, out: Path) -> dict[str, Any]:
+    """Write a language model as small as it can be and still give its vectors: float16, without the softmax.
 
-    Each tensor is named by the number of its line, from 0. A line without words has none.
+    It can no longer be trained, measured or started from. Vectors differ in the fourth digit.
 
     Returns:
-        How many sentences were written.
+        Its size in bytes, and that of the model it came from.
+
+    Raises:
+        ArtifactError: There is no language model.
+        OutputError: The folder cannot be written.
     """
     import torch
-    from safetensors.torch import save
 
-    from isogloss.corpus.raw_text import read_lines, write_whole
-    from isogloss.corpus.sentence import Sentence
     from isogloss.encoders.elmo.embedder import ELMoEncoder
-    from isogloss.encoders.elmo.streams import TextFile
 
-    encoder = ELMoEncoder.load(_artifact(model, "encoder"))
-    file_of_text = TextFile(_readable(text), encoder.language, tokenised)
-    vectors: dict[str, torch.Tensor] = {}
-    for number, line in enumerate(read_lines(text)):
-        if words := file_of_text.words(line):
-            found = encoder.encode([Sentence.of_forms(words, language=encoder.language)]).vectors[0]
-            vectors[str(number)] = found.transpose(0, 1).contiguous()  # layers words width
-    if not vectors:
-        raise _no_words(text)
-    with write_whole(out) as file:
-        file.write(save(vectors, {"language": encoder.language}))
-    return len(vectors)
+    manifest = read_manifest(_artifact(model, "encoder"))
+    encoder = ELMoEncoder.load(model)
+
+    def make(draft: Path) -> dict[str, Any]:
+        encoder.save(draft, predicts=False, dtype=torch.float16)
+        return {"card": encoder.card}
+
+    build_artifact(
+        Path(out).absolute(),
+        "encoder",
+        make,
+        format=FORMATS["encoder"],
+        settings={"language": encoder.language, "predicts": False, "stored": "float16"},
+        inputs={"encoder": manifest.key},
+        seed=manifest.content.get("seed"),
+        licences=tuple(manifest.content.get("licences", ())),
+    )
+    before, after = (sum(file.stat().st_size for file in folder.iterdir()) for folder in (Path(model), Path(out)))
+    return {"bytes": after, "bytes_before": before}
 
 
 def anchors(
@@ -130,7 +132,7 @@ def anchors(
         lambda draft: make_anchors(draft, corpus=corpus, language=language, encoder=Path(model), settings=settings),
         format=FORMATS["anchors"],
         settings={"language": language, "tokenised": tokenised, "anchors": settings.model_dump(mode="json")},
-        inputs={"text": _hash(text), "encoder": manifest.key},
+        inputs={"text": hash_of_text(text), "encoder": manifest.key},
     )
     return made.content["word_types"]
 
@@ -177,7 +179,7 @@ def align(
     for name, path in (("dictionary", dictionary), ("test_dictionary", test)):
         if path is not None:
             read_dictionary(path, source="source", target="target")  # refuses what is no dictionary
-            inputs[name] = _hash(path)
+            inputs[name] = hash_of_text(path)
     arguments = {
         "source": load_anchors(source, 0).language,
         "target": load_anchors(target, 0).language,
@@ -226,7 +228,7 @@ def parse(
             f"choose --pos none."
         )
     else:
-        sentences = _annotated_lines(_readable(file), language, tokenised)
+        sentences = _annotated_lines(readable(file), language, tokenised)
     write_conllu(trained.parse(sentences), out)
 
 
@@ -264,19 +266,6 @@ def checked(kind: type[S], **values: Any) -> S:
         raise RecipeError(f"{problem['loc'][0]}: found {problem['input']!r}. {message}. Change it.") from error
 
 
-def _run_alone(
-    stage: Stage, out: Path, arguments: dict[str, Any], *, threads: int, on_event: Callable[[Event], None]
-) -> None:
-    """Run one stage in this process, into `out`."""
-    from dataclasses import replace
-
-    if up_to_date(out, stage.key):
-        return
-    on_event({"event": "run", "recipe": stage.name, "stages": [stage.name], "kept": []})
-    task = Task(stage.name, run_stage, {"stage": replace(stage, arguments=arguments), "folder": out.parent})
-    run_tasks([task], workers=0, threads=threads, on_event=on_event)
-
-
 def _artifact(folder: Path, kind: str) -> Path:
     read_manifest(Path(folder), kind=kind)
     return Path(folder)
@@ -309,10 +298,10 @@ def _anchors_key(folder: Path) -> str:
 
 
 def _corpus(text: Path, tokenised: bool) -> LanguageCorpus:
-    return LanguageCorpus(text=str(_readable(text)), tokenised=tokenised)
+    return LanguageCorpus(text=str(readable(text)), tokenised=tokenised)
 
 
-def _readable(path: Path) -> Path:
+def readable(path: Path) -> Path:
     """Check that a file is there before anything heavy is loaded."""
     if not Path(path).is_file():
         what = "is a folder" if Path(path).is_dir() else "no such file"
@@ -320,7 +309,8 @@ def _readable(path: Path) -> Path:
     return Path(path)
 
 
-def _hash(path: Path) -> str:
+def hash_of_text(path: Path) -> str:
+    """Return the SHA-256 of a file that a person named."""
     try:
         return hash_file(Path(path))
     except OSError as error:
@@ -334,6 +324,6 @@ def _is_conllu(path: Path) -> bool:
     from isogloss.corpus.raw_text import read_lines
 
     def content() -> Iterator[str]:
-        return (line for line in read_lines(_readable(path)) if line.strip() and not line.startswith("#"))
+        return (line for line in read_lines(readable(path)) if line.strip() and not line.startswith("#"))
 
     return next(content(), "").count("\t") >= 8 or str(path).endswith((".conllu", ".conll"))

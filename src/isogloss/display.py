@@ -41,11 +41,14 @@ class _Lines:
                 self._say(f"{event['recipe']}: {stages} stages{already}")
             case "started":
                 self._begun[task] = self._shown[task] = now
-            case "progress" if now - self._shown.get(task, 0.0) >= SECONDS_BETWEEN_LINES:
+            case "progress" if "forward_perplexity" in event or self._is_due(task, now):
                 self._shown[task] = now
                 self._say(f"{task}: {describe(event)}")
             case "finished":
                 self._say(f"{task}: done in {duration(now - self._begun.get(task, now))}")
+
+    def _is_due(self, task: str, now: float) -> bool:
+        return now - self._shown.get(task, 0.0) >= SECONDS_BETWEEN_LINES
 
     def _say(self, text: str) -> None:
         print(text, file=self._stream, flush=True)
@@ -86,6 +89,8 @@ def _bars() -> Iterator[Callable[[Event], None]]:
                         total=event["total"],
                         note=_short(event),
                     )
+                    if "forward_perplexity" in event:
+                        console.print(f"{task}: {describe(event)}", highlight=False)
                 case "finished":
                     bars.remove_task(bars_by_task.pop(task))
                     bar = overall["bar"]
@@ -112,7 +117,10 @@ def describe(event: Event) -> str:
     parts = [f"step {event['done']:,} of {event['total']:,}" if event.get("total") else f"{event['done']:,} sentences"]
     if "loss" in event:
         parts.append(f"loss {event['loss']:.3f}")
-    if "score" in event:
+    if "forward_perplexity" in event:
+        forward, backward = event["forward_perplexity"], event["backward_perplexity"]
+        parts.append(f"held-out perplexity {forward:.1f} forward, {backward:.1f} backward")
+    elif "score" in event:
         parts.append(f"score {event['score']:.4f}")
     parts.append(f"{event['rate']:,} {event['unit']}/s")
     if "seconds_left" in event:

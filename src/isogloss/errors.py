@@ -6,7 +6,7 @@
     │   ├── TextError        … raw text
     │   ├── DictionaryError  … a bilingual dictionary
     │   ├── VectorsError     … word vectors of another tool
-    │   └── ArtifactError    … a folder that isogloss wrote
+    │   └── ArtifactError    … a folder that isogloss wrote, or a published model
     ├── RecipeError          a recipe or a setting
     ├── AlignmentError       two languages cannot be aligned as asked
     ├── TrainingError        a training run cannot start or go on
@@ -42,7 +42,7 @@ class VectorsError(DataError):
 
 
 class ArtifactError(DataError):
-    """A folder that isogloss wrote is missing, damaged or of another kind."""
+    """A folder that isogloss wrote, or a published model, is missing, damaged or of another kind."""
 
 
 class RecipeError(IsoglossError):

@@ -61,17 +61,19 @@ def run_stage(stage: Stage, folder: Path) -> None:
     target = folder / stage.name
     if up_to_date(target, stage.key):
         report("kept")
-        return
-    build_artifact(
-        target,
-        stage.kind,
-        lambda draft: stage.make(draft, **stage.arguments),
-        format=FORMATS[stage.kind],
-        settings=stage.settings,
-        inputs=stage.inputs,
-        seed=stage.seed,
-        licences=stage.licences,
-    )
+    else:
+        build_artifact(
+            target,
+            stage.kind,
+            lambda draft: stage.make(draft, **stage.arguments),
+            format=FORMATS[stage.kind],
+            settings=stage.settings,
+            inputs=stage.inputs,
+            seed=stage.seed,
+            licences=stage.licences,
+        )
+    if "checkpoints" in stage.arguments:
+        work.forget_checkpoints(stage.arguments["checkpoints"])
 
 
 def plan_stages(recipe: Recipe, folder: Path) -> list[Stage]:
@@ -161,25 +163,23 @@ class _Planner:
     def add_encoder(self, language: str) -> None:
         """Plan one language's language model."""
         recipe, corpus = self.recipe, self.corpora[language]
+        after_reference = recipe.encoders.start == "reference" and language != recipe.reference
+        first = f"encoders/{recipe.reference}"
+        reference = self.inputs_of(first) if after_reference else {}
         stage = Stage(
             name=f"encoders/{language}",
             kind="encoder",
             make=work.make_encoder,
             settings=_limits(corpus, language)
             | {"training": _content(recipe.encoders), "seed": recipe.seed, "threads": recipe.compute.threads},
-            inputs={"text": self.content(corpus.text)},
-            after=self.after_corpus,
+            inputs={"text": self.content(corpus.text)} | reference,
+            after=(*self.after_corpus, *reference),
             licences=self.licences(language),
             seed=recipe.seed,
         )
-        self.add(
-            stage,
-            corpus=corpus,
-            language=language,
-            settings=recipe.encoders,
-            seed=recipe.seed,
-            **self.resumable(stage),
-        )
+        more = {"settings": recipe.encoders, "seed": recipe.seed} | self.resumable(stage)
+        more["reference"] = self.folder / first if after_reference else None
+        self.add(stage, corpus=corpus, language=language, **more)
 
     def add_anchors(self, language: str) -> None:
         """Plan one language's anchors."""
@@ -210,11 +210,8 @@ class _Planner:
                 kind="static",
                 make=work.make_static,
                 settings=_limits(corpus, language)
-                | {
-                    "static": settings.model_dump(mode="json"),
-                    "seed": self.recipe.seed,
-                    "threads": self.recipe.compute.threads,
-                },
+                | {"static": settings.model_dump(mode="json")}
+                | {"seed": self.recipe.seed, "threads": self.recipe.compute.threads},
                 inputs={"text": self.content(corpus.text)},
                 after=self.after_corpus,
                 licences=self.licences(language),

@@ -28,7 +28,7 @@ def make_corpus(draft: Path, *, settings: Any) -> None:
 
 
 def make_encoder(
-    draft: Path,
+    draft: Path | None,
     *,
     corpus: LanguageCorpus,
     language: str,
@@ -36,13 +36,41 @@ def make_encoder(
     seed: int,
     checkpoints: Path,
     key: str,
+    precision: str = "float32",
+    processes: Any = None,
+    reference: Path | None = None,
+    dictionary: Path | None = None,
 ) -> Mapping[str, Any]:
-    """Train one language's language model."""
+    """Train one language's language model, alone or with other processes; those after the first have no draft.
+
+    With a `reference`, the model of another language, it starts from that one; with a `dictionary`, a file whose first
+    column is this language, from its pairs in place of words spelt alike.
+    """
     from isogloss.compute.checkpoints import Checkpoints
+    from isogloss.compute.processes import ALONE
     from isogloss.encoders.elmo.training import train_bilm
 
-    kept = Checkpoints(checkpoints, fingerprint=key)
+    processes = processes or ALONE
     pace = _Pace()
+    perplexities: dict[str, float] = {}
+
+    def note(found: Any) -> None:
+        perplexities.update(forward_perplexity=round(found.forward, 3), backward_perplexity=round(found.backward, 3))
+
+    def tell(step: Any, steps: int) -> None:
+        if draft is not None:
+            more = perplexities if step.score is not None else {}
+            pace(step, steps, unit="words", per_step=settings.rows * settings.unroll, **more)
+
+    def transfer(model: Any, vocabulary: Any, vectors: Any) -> None:
+        from isogloss.encoders.elmo.embedder import ELMoEncoder
+        from isogloss.mapping.transfer import start_from_model
+
+        assert reference is not None
+        trained = ELMoEncoder.load(reference)
+        pairs = dictionary and read_dictionary_of(dictionary, language, trained.language, False)
+        start_from_model(model, vocabulary, vectors, reference=trained, dictionary=pairs or None)
+
     assert corpus.text is not None
     encoder = train_bilm(
         Path(corpus.text),
@@ -51,11 +79,21 @@ def make_encoder(
         seed=seed,
         tokenised=corpus.tokenised,
         max_sentences=corpus.max_sentences,
-        checkpoints=kept,
-        on_step=lambda step, steps: pace(step, steps, unit="words", per_step=settings.rows * settings.unroll),
+        checkpoints=Checkpoints(checkpoints, fingerprint=key, processes=processes),
+        on_step=tell,
+        on_evaluation=note,
+        transfer=transfer if reference is not None else None,
+        precision=precision,
+        processes=processes,
     )
-    encoder.save(draft)
-    kept.remove()
+    if reference is not None:
+        language_of_reference = json.loads((reference / "settings.json").read_text(encoding="utf-8"))["language"]
+        encoder.card |= {
+            "started_from": language_of_reference,
+            "seed_pairs": "dictionary" if dictionary is not None else "spelt alike",
+        }
+    if draft is not None:
+        encoder.save(draft)
     return {"card": encoder.card}
 
 
@@ -65,14 +103,16 @@ def make_anchors(
     """Gather one language's anchors from its raw text, all layers."""
     from isogloss.encoders.elmo.embedder import ELMoEncoder
     from isogloss.lexicon.anchor_files import save_anchors
-    from isogloss.lexicon.extraction import extract_anchors
+    from isogloss.lexicon.extraction import extract_anchors, frequent_types
 
+    words = frequent_types(read_text_of(corpus, language), language=language, settings=settings)
     pace = _Pace()
     anchors = extract_anchors(
         ELMoEncoder.load(encoder),
         read_text_of(corpus, language),
         language=language,
         settings=settings,
+        words=words,
         progress=lambda sentences, words: pace.count(sentences, words),
     )
     save_anchors(draft, anchors)
@@ -158,7 +198,6 @@ def make_parser(
     from isogloss.compute.checkpoints import Checkpoints
     from isogloss.parsing.training import train_parser
 
-    kept = Checkpoints(checkpoints, fingerprint=key)
     pace = _Pace()
     parser = train_parser(
         load_space(space) if space is not None else None,
@@ -166,11 +205,10 @@ def make_parser(
         dev=[_treebank(corpus, language, "dev") for language, corpus in train.items()],
         settings=settings,
         seed=seed,
-        checkpoints=kept,
+        checkpoints=Checkpoints(checkpoints, fingerprint=key),
         on_step=lambda step: pace(step, settings.loop.max_steps, unit="sentences", per_step=settings.batch_size),
     )
     parser.save(draft)
-    kept.remove()
 
 
 def make_parsed(
@@ -298,6 +336,14 @@ def read_dictionary_of(path: Path, source: str, target: str, reversed_columns: b
     return read_dictionary(path, source=source, target=target)
 
 
+def forget_checkpoints(folder: Path) -> None:
+    """Remove the checkpoints of a stage, now that its artifact is in its place."""
+    if folder.is_dir():
+        from isogloss.compute.checkpoints import Checkpoints
+
+        Checkpoints(folder).remove()
+
+
 class _Pace:
     """Reports progress a few times a second: done, planned, rate and time left."""
 
@@ -306,7 +352,7 @@ class _Pace:
         self._first: int | None = None
         self._reported = 0.0
 
-    def __call__(self, step: Any, steps: int, *, unit: str, per_step: int) -> None:
+    def __call__(self, step: Any, steps: int, *, unit: str, per_step: int, **more: float) -> None:
         """Report a step of a training loop."""
         if self._first is None:  # neither a resumed run nor the counting of words before it belongs to the rate
             self._first, self._begun = step.number, time.monotonic()
@@ -325,6 +371,7 @@ class _Pace:
             seconds_left=round((steps - step.number) * elapsed / done, 1),
             loss=round(step.loss, 5),
             **scored,
+            **more,
         )
 
     def count(self, sentences: int, words: int) -> None:

@@ -210,7 +210,7 @@ def test_blocks_of_any_size_hold_every_sentence_once(path, monkeypatch, block):
 def test_no_more_than_one_block_of_lines_is_held(path, monkeypatch):
     asked = 0
 
-    def endless(path: Path) -> Iterator[str]:
+    def endless(path: Path, **options: object) -> Iterator[str]:
         nonlocal asked
         while True:
             asked += 1
@@ -224,12 +224,20 @@ def test_no_more_than_one_block_of_lines_is_held(path, monkeypatch):
         assert number <= asked <= number + 10
 
 
-def test_the_place_in_the_text_can_be_told(path):
-    source = open_streams(path, rows=2)
-    next(source)
-    said = source.describe()
-    assert said.startswith(f"{path}: epoch 1, sentences: w")
-    assert " ".join(source._current[0][0]) in said
+@pytest.mark.parametrize("unroll", [1, 4, 50])
+def test_the_words_of_a_batch_can_be_told_and_not_those_after_it(path, unroll):
+    source = open_streams(path, rows=2, unroll=unroll)
+    for _ in range(3):
+        batch = next(source)
+        rows = " | ".join(" ".join(read_words(batch, 0, row)) for row in range(2))
+        assert source.describe(batch) == f"{path}, epoch {source.epoch + 1}: {rows}"
+
+
+def test_words_are_told_as_the_network_reads_them(tmp_path):
+    path = tmp_path / "one.txt"
+    path.write_text(f"ñu {60 * 'a'} </S>x\n")
+    source = open_streams(path, rows=1, unroll=4)
+    assert source.describe(next(source)).endswith(f": <S> ñu {48 * 'a'} </S>x")
 
 
 def test_streams_are_batches_for_the_training_loop(path):

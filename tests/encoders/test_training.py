@@ -205,8 +205,8 @@ def slow_perplexity(model: BiLM, vocabulary: Vocabulary, sentences: list[list[st
                 read = [begin, *order[:place]]
                 ids = torch.from_numpy(vocabulary.encode(read))
                 types = model.without_context(spellings(read), ids)
-                inputs = torch.arange(len(read)).expand(2, -1)[:, :, None].contiguous()
-                vector = model.read(types, inputs, [1] * len(read))[-1][direction, -1, 0]
+                layers = model.read(types, torch.arange(len(read)), [1] * len(read), direction=direction)
+                vector = list(layers)[-1][-1]
                 scores = model.softmax.weight @ vector + model.softmax.bias
                 nats[direction] -= float(scores.log_softmax(dim=0)[vocabulary.id_of(target)])
     return nats
@@ -216,7 +216,7 @@ def slow_perplexity(model: BiLM, vocabulary: Vocabulary, sentences: list[list[st
 def test_perplexity_agrees_with_a_loop_over_words(tiny, monkeypatch, words_per_batch):
     monkeypatch.setattr("isogloss.encoders.elmo.training.WORDS_PER_EVALUATION_BATCH", words_per_batch)
     torch.manual_seed(0)
-    sentences = [["el", "pez", "ve", "un", "ñu"], ["pez"], ["el", "ñu", "ve"], ["un"], []]
+    sentences = [["el", "pez", "ve", "un", "ñu"], ["pez"], ["el", "ñu", "ve"], ["un"]]
     vocabulary = Vocabulary.count([["el", "pez", "ve", "un"]])
     model = BiLM(tiny.model_copy(update={"word_types": 5}), types=len(vocabulary)).eval()
     with torch.no_grad():
@@ -233,6 +233,12 @@ def test_perplexities_add_up_as_by_hand():
     assert total.backward == pytest.approx(2)
     assert total.mean_nats == pytest.approx((math.log(8) + math.log(2)) / 2)
     assert total.words == 3
+
+
+def test_the_perplexity_of_a_model_gone_astray_is_large_and_a_number():
+    astray = Perplexity(10_000.0, 1e300, 2)
+    assert 1e300 < astray.forward < math.inf
+    assert 1e300 < astray.backward < math.inf
 
 
 def test_a_model_that_knows_nothing_is_as_perplexed_as_the_vocabulary_is_large(tiny):

@@ -4,13 +4,15 @@ A checkpoint is one safetensors file, `step-00001200.safetensors`: tensors under
 `optimiser/`, `batches/`, `carried/` and `generator`, and everything that is not a tensor as JSON in the
 file's metadata, with a SHA-256 over both. It is written under a temporary name and renamed, and the two
 newest are kept. One that is damaged is named in the log and the one before it is used. Nothing is unpickled.
+
+Where several processes train together, the first one writes, and all read.
 """
 
 import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,10 +23,10 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
 from isogloss.artifacts import remove_drafts, write_atomically, writing_to
-from isogloss.compute.interruption import stop_requested
+from isogloss.compute.processes import ALONE, Processes
 
 if TYPE_CHECKING:
-    from isogloss.compute.loop import Resumable, _Progress
+    from isogloss.compute.loop import Progress, Resumable
 
 log = logging.getLogger(__name__)
 
@@ -40,44 +42,46 @@ class TrainingState:
     optimiser: torch.optim.Optimizer
     batches: "Resumable"
     carried: "Resumable | None"
-    progress: "_Progress"
+    progress: "Progress"
 
 
 class Checkpoints:
     """The checkpoints of one training run, in a folder of their own."""
 
-    def __init__(self, folder: Path, *, fingerprint: str = "") -> None:
+    def __init__(self, folder: Path, *, fingerprint: str = "", processes: Processes = ALONE) -> None:
         """Look after a folder.
 
         Args:
             folder: Made when the first checkpoint is saved.
             fingerprint: Names the data and settings of the run. A checkpoint with another one is not resumed.
+            processes: Those that train together; all call the same methods.
         """
         self.folder = Path(folder)
         self.fingerprint = fingerprint
-
-    def interrupted(self) -> bool:
-        """Whether somebody has asked the run to stop."""
-        return stop_requested()
-
-    def raise_if_interrupted(self) -> None:
-        """Stop the run if somebody has asked for it."""
-        if stop_requested():
-            raise KeyboardInterrupt
+        self.processes = processes
 
     def save(self, state: TrainingState) -> Path:
-        """Write a checkpoint and remove all but the newest two."""
-        tensors, values = _flatten(state)
+        """Write a checkpoint and remove all but the newest two; return when it is on the disk."""
+        path = self.folder / f"step-{state.progress.step:08d}.safetensors"
+        parts = {
+            "batches": state.batches.state_dict(),
+            "carried": state.carried.state_dict() if state.carried is not None else {},  # gathered from all
+        }
+        if self.processes.first:
+            self._write(path, state, parts)
+        self.processes.wait_for_all()
+        return path
+
+    def _write(self, path: Path, state: TrainingState, parts: Mapping[str, Mapping[str, Any]]) -> None:
+        tensors, values = _flatten(state, parts)
         values["fingerprint"] = self.fingerprint
         text = json.dumps(values)
         metadata = {"state": text, "sha256": _digest(tensors, text)}
         with writing_to(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"step-{state.progress.step:08d}.safetensors"
         write_atomically(path, to_safetensors(tensors, metadata))
         for old in self._newest_first()[KEPT:]:
             old.unlink(missing_ok=True)
-        return path
 
     def resume(self, state: TrainingState) -> bool:
         """Bring the run to its newest sound checkpoint; return whether there was one."""
@@ -116,9 +120,11 @@ class Checkpoints:
         return sorted(self.folder.glob("step-*.safetensors"), reverse=True)
 
 
-def _flatten(state: TrainingState) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _flatten(state: TrainingState, parts: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Split a run's state into tensors by name and values that JSON can say."""
     tensors: dict[str, Tensor] = {"generator": torch.get_rng_state()}
+    if (device := _accelerator_of(state.model)) is not None:
+        tensors["accelerator_generator"] = torch.cuda.get_rng_state(device)
     tensors |= {f"model/{name}": value for name, value in state.model.state_dict().items()}
     tensors |= {f"best/{name}": value for name, value in state.progress.best_weights.items()}
     for index, moments in state.optimiser.state_dict()["state"].items():
@@ -129,14 +135,14 @@ def _flatten(state: TrainingState) -> tuple[dict[str, Tensor], dict[str, Any]]:
         "evaluations_since_best": state.progress.evaluations_since_best,
         "seconds": state.progress.seconds,
     }
-    for name, part in (("batches", state.batches), ("carried", state.carried)):
-        values[name] = {}
-        for key, value in (part.state_dict() if part is not None else {}).items():
+    for part, content in parts.items():
+        values[part] = {}
+        for key, value in content.items():
             if isinstance(value, Tensor):
-                tensors[f"{name}/{key}"] = value
+                tensors[f"{part}/{key}"] = value
             else:
-                values[name][key] = value
-    return {name: value.detach().contiguous().clone() for name, value in tensors.items()}, values
+                values[part][key] = value
+    return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}, values
 
 
 def _restore(state: TrainingState, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
@@ -161,6 +167,14 @@ def _restore(state: TrainingState, tensors: dict[str, Tensor], values: dict[str,
         if part is not None:
             part.load_state_dict(values[name] | under(f"{name}/"))
     torch.set_rng_state(tensors["generator"])
+    if (device := _accelerator_of(state.model)) is not None and "accelerator_generator" in tensors:
+        torch.cuda.set_rng_state(tensors["accelerator_generator"], device)
+
+
+def _accelerator_of(model: nn.Module) -> torch.device | None:
+    """Return the accelerator that a model is on, whose generator draws its dropout; None on a CPU."""
+    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    return device if device.type == "cuda" else None
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

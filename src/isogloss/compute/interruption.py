@@ -2,9 +2,11 @@
 
 An interrupt in the middle of a weight update would leave half a step behind. So the first Ctrl-C only raises
 a flag; the training loop sees it between two steps, saves a checkpoint and raises `KeyboardInterrupt` itself.
-A second Ctrl-C interrupts at once.
+A second Ctrl-C interrupts at once. Not so in processes that train together: there `torchrun` passes on what each has
+already heard from the terminal.
 """
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -53,7 +55,7 @@ def graceful_interrupt() -> Iterator[None]:
         return
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        if stop_requested():
+        if stop_requested() and int(os.environ.get("WORLD_SIZE") or 1) == 1:
             raise KeyboardInterrupt
         stop_requested.ask()
 

@@ -6,6 +6,9 @@ progress bar. The language model and the parser differ only in the batches and f
 A run that was killed and goes on from a checkpoint yields the very steps that an uninterrupted run would
 have yielded: the checkpoint holds weights, Adam's moments, the position in the data, whatever state the loss
 carries from batch to batch, and the random generator.
+
+Several processes may run the loop together, see `processes`: the gradients are averaged, and all take the same steps,
+evaluate, save and stop at the same moment.
 """
 
 import math
@@ -19,6 +22,7 @@ from torch import Tensor, nn
 
 from isogloss.compute.checkpoints import Checkpoints, TrainingState
 from isogloss.compute.interruption import stop_requested
+from isogloss.compute.processes import ALONE, Processes
 from isogloss.compute.settings import LoopSettings
 from isogloss.errors import TrainingError
 
@@ -63,14 +67,16 @@ class Step:
 
 
 @dataclass
-class _Progress:
+class Progress:
     """What the loop must remember between steps, beside weights and moments."""
 
     step: int = 0
+    """Steps taken so far, those before an interruption included."""
     best: float | None = None
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     evaluations_since_best: int = 0
     seconds: float = 0.0
+    """Of training, those before an interruption included."""
 
 
 def learning_rate_at(step: int, settings: LoopSettings) -> float:
@@ -98,6 +104,8 @@ def optimise(
     carried: Resumable | None = None,
     checkpoints: Checkpoints | None = None,
     describe: Callable[[Any], str] = lambda batch: "",
+    progress: Progress | None = None,
+    processes: Processes = ALONE,
 ) -> Iterator[Step]:
     """Train until the steps are used up or the score stops improving.
 
@@ -113,21 +121,35 @@ def optimise(
         carried: State that `loss` keeps from batch to batch, to be put into checkpoints.
         checkpoints: Where to save and to resume from; None keeps none.
         describe: Says which data a batch holds, for the message when its loss is not finite.
+        progress: Kept up to date, for a caller who wants to know of a run that had nothing left to do.
+        processes: Those that train together. `loss` gives the mean over this process's own share of the batch, all
+            shares being of one size; `evaluate` must give the same number in all.
 
     Raises:
-        TrainingError: The loss or its gradient is not finite; the message holds `describe(batch)`.
+        TrainingError: The loss or its gradient is not finite; the message holds `describe(batch)`. Or another process
+            has ended.
         KeyboardInterrupt: Passed on after a checkpoint was saved.
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimiser = torch.optim.Adam(
         parameters, lr=settings.learning_rate, betas=settings.betas, eps=settings.epsilon, fused=True
     )
-    progress = _Progress()
+    progress = progress if progress is not None else Progress()
     state = TrainingState(model=model, optimiser=optimiser, batches=batches, carried=carried, progress=progress)
     if checkpoints is not None:
         checkpoints.resume(state)
+    if processes.sums([float(progress.step)]) != [float(progress.step * processes.world)]:
+        raise TrainingError(
+            f"Process {processes.rank} goes on from step {progress.step}, and others from another. Expected all to see "
+            f"the same checkpoints. Keep them in a folder that all machines share."
+        )
+    processes.copy_from_first(model.state_dict().values())
+    together = processes.world > 1
     started = time.monotonic() - progress.seconds
     last_saved = time.monotonic()
+
+    def save_is_due() -> bool:
+        return time.monotonic() - last_saved >= settings.checkpoint_seconds
 
     while progress.step < settings.max_steps and not _out_of_patience(progress, settings):
         model.train()
@@ -137,12 +159,19 @@ def optimise(
             group["lr"] = learning_rate
         optimiser.zero_grad(set_to_none=True)
         value = loss(batch)
-        if not torch.isfinite(value):
-            raise _not_finite("loss", value, progress, settings, describe(batch))
-        value.backward()
+        mean_loss, wishes = value.item(), [0.0, 0.0]
+        if together:  # all must stop and save at the same step: the wishes of each travel with the gradients
+            value.backward()
+            wishes = [float(stop_requested()), float(processes.first and save_is_due())]
+            total, *wishes = processes.average_gradients(parameters, [mean_loss, *wishes])
+            mean_loss = total / processes.world
+        if not math.isfinite(mean_loss):
+            raise _not_finite("loss", mean_loss, progress, settings, describe(batch))
+        if not together:
+            value.backward()
         norm = nn.utils.clip_grad_norm_(parameters, settings.gradient_norm)
         if not torch.isfinite(norm):  # the weights are still as they were
-            raise _not_finite("gradient's norm", norm, progress, settings, describe(batch))
+            raise _not_finite("gradient's norm", norm.item(), progress, settings, describe(batch))
         optimiser.step()
         progress.step += 1
         progress.seconds = time.monotonic() - started
@@ -153,20 +182,18 @@ def optimise(
             score = _evaluate(model, evaluate, progress)
         yield Step(
             number=progress.step,
-            loss=value.item(),
+            loss=mean_loss,
             learning_rate=learning_rate,
             gradient_norm=norm.item(),
             score=score,
             best=progress.best,
             seconds=progress.seconds,
         )
-        if checkpoints is not None and (
-            checkpoints.interrupted() or time.monotonic() - last_saved >= settings.checkpoint_seconds
-        ):
+        stop, save = map(bool, wishes) if together else (stop_requested(), save_is_due())
+        if checkpoints is not None and (stop or save):
             checkpoints.save(state)
             last_saved = time.monotonic()
-            checkpoints.raise_if_interrupted()
-        if checkpoints is None and stop_requested():
+        if stop:
             raise KeyboardInterrupt
 
     if progress.best_weights:
@@ -174,18 +201,18 @@ def optimise(
     model.eval()
 
 
-def _not_finite(name: str, value: Tensor, progress: _Progress, settings: LoopSettings, data: str) -> TrainingError:
+def _not_finite(name: str, value: float, progress: Progress, settings: LoopSettings, data: str) -> TrainingError:
     return TrainingError(
-        f"Step {progress.step + 1}: the {name} is {value.item()}. It must be a finite number. Lower "
+        f"Step {progress.step + 1}: the {name} is {value}. It must be a finite number. Lower "
         f"learning_rate (now {settings.learning_rate:g}) or look at the data. {data}".rstrip()
     )
 
 
-def _out_of_patience(progress: _Progress, settings: LoopSettings) -> bool:
+def _out_of_patience(progress: Progress, settings: LoopSettings) -> bool:
     return settings.patience > 0 and progress.evaluations_since_best >= settings.patience
 
 
-def _evaluate(model: nn.Module, evaluate: Callable[[], float], progress: _Progress) -> float:
+def _evaluate(model: nn.Module, evaluate: Callable[[], float], progress: Progress) -> float:
     """Score the model, remember it if it is the best so far, and return the score."""
     model.eval()
     with torch.no_grad():

@@ -32,6 +32,7 @@ def seeded_torch(seed: int, *purpose: str | int) -> Iterator[None]:
     Dropout and weight initialisation draw from torch's global generator, which takes no argument; this keeps
     their draws reproducible and apart.
     """
-    with torch.random.fork_rng(devices=[]):
+    accelerators = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices=accelerators):
         torch.manual_seed(derive_seed(seed, *purpose))
         yield

@@ -16,8 +16,8 @@ LONGEST_WORD = 50
 """Character ids per word, the marks of its begin and end included."""
 BEGIN_OF_SENTENCE, END_OF_SENTENCE = "<S>", "</S>"
 """Words that stand for the ends of a sentence, as in bilm-tf."""
-_SENTENCE_IDS = {BEGIN_OF_SENTENCE: 257, END_OF_SENTENCE: 258}
-_BEGIN_OF_WORD, _END_OF_WORD, PADDING = 259, 260, 261
+SENTENCE_IDS = {BEGIN_OF_SENTENCE: 257, END_OF_SENTENCE: 258}
+_BEGIN_OF_WORD, END_OF_WORD, PADDING = 259, 260, 261
 CHARACTERS = 262
 """How many ids there are, 0 included."""
 
@@ -33,11 +33,11 @@ def character_ids(words: Sequence[str], *, longest: int = LONGEST_WORD) -> Int[n
     """
     ids = np.full((len(words), longest), PADDING, dtype=np.int64)
     for row, word in zip(ids, words, strict=True):
-        if word in _SENTENCE_IDS:
-            spelling = np.array([_SENTENCE_IDS[word]])
+        if word in SENTENCE_IDS:
+            spelling = np.array([SENTENCE_IDS[word]])
         else:
             data = word.encode("utf-8", "ignore")[: longest - 2]
             spelling = np.frombuffer(data, dtype=np.uint8).astype(np.int64) + 1
         end = len(spelling) + 1
-        row[0], row[1:end], row[end] = _BEGIN_OF_WORD, spelling, _END_OF_WORD
+        row[0], row[1:end], row[end] = _BEGIN_OF_WORD, spelling, END_OF_WORD
     return ids

@@ -80,13 +80,31 @@ def _decompressed(file: io.BufferedReader) -> BinaryIO:
     return file
 
 
+class Position:
+    """How much of a file on disk has been read, compressed as it may be; 0 before it is opened."""
+
+    def __init__(self) -> None:
+        self._file: IO[bytes] | None = None
+
+    def watch(self, file: IO[bytes]) -> None:
+        """Look at a file that has just been opened."""
+        self._file = file
+
+    def __call__(self) -> int:
+        """Return the bytes read so far. A decompressor reads some thousand bytes ahead."""
+        return self._file.tell() if self._file is not None else 0
+
+
 @contextlib.contextmanager
-def open_bytes(path: str | PathLike[str], *, refuse: type[DataError] = TextError) -> Iterator[BinaryIO]:
+def open_bytes(
+    path: str | PathLike[str], *, refuse: type[DataError] = TextError, position: Position | None = None
+) -> Iterator[BinaryIO]:
     """Open a plain, gzip, xz or zstd file for reading, as the file's first bytes say.
 
     Args:
         path: The file.
         refuse: The error to raise, so that each format speaks with its own class.
+        position: Told which file was opened.
 
     Raises:
         DataError: (or the class given) the file is missing, a folder, not readable, or damaged. Damage is
@@ -95,6 +113,8 @@ def open_bytes(path: str | PathLike[str], *, refuse: type[DataError] = TextError
     place = os.fspath(path)
     try:
         with open(place, "rb") as file:
+            if position is not None:
+                position.watch(file)
             yield _decompressed(file)
     except FileNotFoundError:
         raise refuse(f"{place}: there is no such file. Expected a file to read. Check the path.") from None
@@ -126,18 +146,28 @@ def open_text(path: str | PathLike[str], *, refuse: type[DataError] = TextError)
         yield io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="\n")
 
 
-def read_lines(path: str | PathLike[str]) -> Iterator[str]:
+def read_lines(
+    path: str | PathLike[str], *, longest: int | None = None, position: Position | None = None
+) -> Iterator[str]:
     """Stream the lines of a plain or compressed file, without line ends, in constant memory.
 
     Malformed UTF-8 becomes U+FFFD; how much of it there was is logged once, at the end.
+
+    Args:
+        path: The file.
+        longest: A line of more bytes comes in several pieces, cut at white space where there is any. Without it,
+            memory grows with the longest line.
+        position: Tells at any time how much of the file was read.
 
     Raises:
         TextError: The file is missing, a folder, not readable, damaged, or UTF-16.
     """
     malformed = malformed_lines = first_malformed = 0
-    with open_bytes(path) as file:
-        for number, line in enumerate(file, start=1):
-            if number == 1:
+    with open_bytes(path, position=position) as file:
+        number, ended = 0, True
+        for line in file if longest is None else _pieces(file, longest):
+            number, ended, first = number + ended, line.endswith(b"\n"), number == 0
+            if first:
                 if line.startswith(UTF16_MARKS):
                     raise TextError(
                         f"{os.fspath(path)}: the text is UTF-16. Expected UTF-8. Convert it, for example "
@@ -158,6 +188,26 @@ def read_lines(path: str | PathLike[str]) -> Iterator[str]:
             "If that is more than stray damage, convert the file with iconv.",
             os.fspath(path), first_malformed, malformed, malformed_lines,
         )  # fmt: skip
+
+
+def _pieces(file: BinaryIO, longest: int) -> Iterator[bytes]:
+    """Read lines, those of more bytes than `longest` in pieces."""
+    rest = b""
+    while piece := rest + file.readline(longest - len(rest)):
+        rest = b""
+        if len(piece) == longest and not piece.endswith(b"\n"):
+            end = piece.rfind(b" ") + 1 or piece.rfind(b"\t") + 1 or _end_of_letters(piece)
+            piece, rest = piece[:end], piece[end:]
+        yield piece
+
+
+def _end_of_letters(data: bytes) -> int:
+    """Return where UTF-8 bytes can be cut without cutting a letter in two."""
+    start = len(data) - 1
+    while start > len(data) - 4 and data[start] & 0xC0 == 0x80:
+        start -= 1
+    length = 1 + (data[start] >= 0xC0) + (data[start] >= 0xE0) + (data[start] >= 0xF0)
+    return start if start > 0 and start + length > len(data) else len(data)
 
 
 def read_text(

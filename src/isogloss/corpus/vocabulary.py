@@ -9,6 +9,7 @@ import functools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from os import PathLike, fspath
 from types import MappingProxyType
 
@@ -22,6 +23,8 @@ from isogloss.errors import ArtifactError
 SENTENCE_START, SENTENCE_END, UNKNOWN = "<S>", "</S>", "<UNK>"
 RESERVED = (SENTENCE_START, SENTENCE_END, UNKNOWN)
 UNKNOWN_ID = 2
+MOST_TYPES_COUNTED = 3_000_000
+"""Word types counted at once. When there are more, the rarest are forgotten, so memory does not grow with the text."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,8 @@ class Vocabulary:
     ) -> "Vocabulary":
         """Count the words of a corpus, which may be a stream.
 
-        A word that is spelt like a reserved entry counts as unknown.
+        A word that is spelt like a reserved entry counts as unknown. In a text with more than `MOST_TYPES_COUNTED`
+        word types, the counts of the rarest ones come out too small.
 
         Args:
             sentences: `Sentence`s, or the words of each.
@@ -52,12 +56,17 @@ class Vocabulary:
         """
         assert max_size is None or max_size >= len(RESERVED), "the reserved entries need a size of 3"
         counter: Counter[str] = Counter()
-        sentence_count = 0
+        sentence_count = forgotten = rare = 0
         for sentence in sentences:
             assert not isinstance(sentence, str), "a sentence is given as its words, not as one string"
             counter.update(sentence.forms if isinstance(sentence, Sentence) else sentence)
             sentence_count += 1
-        total = counter.total()
+            while len(counter) > MOST_TYPES_COUNTED:
+                rare += 1  # rises each time, so that the counter does not fill up with what is rare at once
+                kept_types = Counter({word: number for word, number in counter.items() if number > rare})
+                forgotten += counter.total() - kept_types.total()
+                counter = kept_types
+        total = counter.total() + forgotten
         for entry in RESERVED:
             counter.pop(entry, None)
         kept = sorted((item for item in counter.items() if item[1] >= min_count), key=lambda item: (-item[1], item[0]))
@@ -69,10 +78,24 @@ class Vocabulary:
             counts=(sentence_count, sentence_count, total - sum(counts), *counts),
         )
 
+    def cut(self, *, min_count: int = 1, max_size: int | None = None) -> "Vocabulary":
+        """Leave out rare words, as if the corpus had been counted with these limits (see `count`)."""
+        assert max_size is None or max_size >= len(RESERVED), "the reserved entries need a size of 3"
+        first = len(RESERVED)
+        kept = [(word, count) for word, count in zip(self.words, self.counts, strict=True) if count >= min_count]
+        kept = [pair for pair in kept if pair[0] not in RESERVED][: None if max_size is None else max_size - first]
+        unknown = sum(self.counts[UNKNOWN_ID:]) - sum(count for _, count in kept)
+        words, counts = [word for word, _ in kept], [count for _, count in kept]
+        return Vocabulary((*RESERVED, *words), (*self.counts[:UNKNOWN_ID], unknown, *counts))
+
     @functools.cached_property
     def ids(self) -> Mapping[str, int]:
         """The id of each word."""
-        return MappingProxyType({word: number for number, word in enumerate(self.words)})
+        return MappingProxyType(self._ids)
+
+    @functools.cached_property
+    def _ids(self) -> dict[str, int]:
+        return {word: number for number, word in enumerate(self.words)}
 
     def id_of(self, word: str) -> int:
         """Return the id of a word, 2 if it is unknown."""
@@ -80,8 +103,7 @@ class Vocabulary:
 
     def encode(self, words: Sequence[str]) -> Int64[np.ndarray, " words"]:
         """Return the ids of many words. ``<S>`` and ``</S>`` among them get their reserved ids."""
-        look_up = self.ids.get
-        return np.fromiter((look_up(word, UNKNOWN_ID) for word in words), dtype=np.int64, count=len(words))
+        return np.fromiter(map(self._ids.get, words, repeat(UNKNOWN_ID)), dtype=np.int64, count=len(words))
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write one line a word: the word, a tab, its count.

@@ -17,24 +17,17 @@ class BiLMSettings(Settings):
 
     character_width: PositiveInt = 16
     """Length of a character's vector."""
-    filters: Annotated[tuple[tuple[Span, PositiveInt], ...], Field(min_length=1)] = (
-        (1, 16),
-        (2, 32),
-        (3, 64),
-        (4, 96),
-        (5, 96),
-        (6, 64),
-    )
+    filters: Annotated[tuple[tuple[Span, PositiveInt], ...], Field(min_length=1)] = ((1, 16), (2, 32), (3, 48), (4, 48))
     """Character filters: how many characters each spans, and how many there are of that span."""
     highways: NonNegativeInt = 1
     """Highway layers over the filters."""
-    word_types: NonNegativeInt = 30_000
+    word_types: NonNegativeInt = 12_000
     """Most frequent word types (the three reserved entries counted) that have a vector of their own, added to the one
     that their characters give. Models with little text learn much faster with it (Che et al. 2018, arXiv:1807.03121).
     0 for none, as published models."""
     projection_width: PositiveInt = 128
     """Width of one direction; an encoder's vectors are twice as wide."""
-    cell_width: PositiveInt = 512
+    cell_width: PositiveInt = 256
     """Width of the LSTM cells."""
     layers: PositiveInt = 2
     """Recurrent layers, each with a forward and a backward LSTM."""
@@ -51,8 +44,9 @@ class BiLMLoopSettings(LoopSettings):
     """Optimiser steps after which training stops, if the epochs are not over before."""
     evaluate_every: PositiveInt = 1000
     """Steps between two evaluations on held-out text."""
-    learning_rate: PositiveFloat = 2e-3
-    """Largest learning rate of Adam, reached after the warm-up."""
+    learning_rate: PositiveFloat = 4e-3
+    """Largest learning rate of Adam, reached after the warm-up. Small models on little text bear 8e-3, large ones want
+    less."""
     warmup_steps: NonNegativeInt = 100
     """Steps over which the learning rate rises linearly from 0; at most a tenth of all."""
     schedule: Literal["constant", "linear", "cosine"] = "linear"
@@ -66,7 +60,7 @@ class BiLMTrainingSettings(Settings):
     """A size by name, or all its numbers."""
     epochs: PositiveInt = 1
     """Passes over the text. Training ends after these, or after `loop.max_steps`, whichever comes first."""
-    rows: PositiveInt = 32
+    rows: PositiveInt = 64
     """Streams of text read side by side: the batch size."""
     unroll: PositiveInt = 20
     """Words of each stream in one step; gradients do not reach further back (truncated backpropagation)."""
@@ -74,15 +68,19 @@ class BiLMTrainingSettings(Settings):
     """Most frequent word types that the softmax knows; all other words are one type, `<UNK>`."""
     min_count: PositiveInt = 2
     """Word types seen less often are `<UNK>` for the softmax. Their spelling is still read."""
-    softmax_samples: PositiveInt = 4096
+    softmax_samples: PositiveInt = 1024
     """Word types drawn per step in place of the whole vocabulary; a smaller vocabulary is used whole."""
     dropout: NonNegativeFloat = Field(default=0.1, lt=1.0)
     """Share of the inputs of each recurrent layer, and of the last outputs, that is dropped in training."""
-    start: Literal["cooccurrences", "random"] = "cooccurrences"
+    start: Literal["cooccurrences", "reference", "random"] = "cooccurrences"
     """What the vectors of words (`model.word_types`) and of the softmax are before the first step: counts of which
-    words stand near which, see `encoders/static.py`, or chance."""
+    words stand near which, see `encoders/static.py`, or chance. In a recipe, ``reference`` starts every other language
+    from the reference's trained model, see `mapping/transfer.py`; the reference itself starts from counts."""
     cooccurrences: CooccurrenceSettings = CooccurrenceSettings()
     """How these counts are made."""
+    counted_words: PositiveInt | None = None
+    """Words read before the first step, for the vocabulary, the start vectors and an estimate of the number of steps.
+    None: all, if the file has at most 100 MB (25 MB compressed), else 400,000."""
     held_out_every: PositiveInt = 20
     """Every so many lines one is kept out of training, to measure perplexity on (20: five per cent)."""
     held_out_sentences: PositiveInt = 1000
@@ -92,11 +90,12 @@ class BiLMTrainingSettings(Settings):
 
 
 SIZES: dict[str, BiLMSettings] = {
-    "tiny": BiLMSettings(filters=((1, 16), (2, 32), (3, 48), (4, 48)), highways=1, projection_width=32, cell_width=128),
+    "tiny": BiLMSettings(word_types=30_000, projection_width=32, cell_width=128),
     "small": BiLMSettings(),
     "medium": BiLMSettings(
         filters=((1, 32), (2, 32), (3, 64), (4, 128), (5, 256), (6, 256)),
         highways=2,
+        word_types=30_000,
         projection_width=256,
         cell_width=1024,
     ),

@@ -2,9 +2,9 @@
 
 Both directions share the weights. In training, a vocabulary larger than the number of samples is replaced, for one
 step, by the target and a sample of rivals. A rival that is drawn often would be pushed away too often, so its
-score is lowered by the logarithm of how often it is expected in the sample:
+score is lowered by the logarithm of how often it is expected among the distinct words of a sample of n draws:
 
-    score'(w) = h · e_w + b_w − log E[count of w in the sample]
+    score'(w) = h · e_w + b_w − log E[w in the sample],    E = 1 − (1 − p(w))ⁿ
 
 Rivals come from a log-uniform distribution over ranks, which suits a vocabulary sorted by falling frequency.
 
@@ -32,7 +32,8 @@ class WordSoftmax(nn.Module):
         """
         super().__init__()
         self.types, self.samples = types, samples
-        self.weight = nn.Parameter(torch.randn(types, width) * width**-0.5)
+        self.weight = nn.Parameter(torch.empty(types, width))
+        nn.init.normal_(self.weight, std=width**-0.5)
         self.bias = nn.Parameter(torch.zeros(types))
 
     def exact_loss(self, states: Float[Tensor, "places width"], targets: Int[Tensor, " places"]) -> Float[Tensor, ""]:

@@ -22,14 +22,23 @@ from jaxtyping import Int
 from torch import Tensor
 
 from isogloss.compute.randomness import numpy_generator
-from isogloss.corpus.characters import BEGIN_OF_SENTENCE, END_OF_SENTENCE, LONGEST_WORD, character_ids
-from isogloss.corpus.raw_text import read_lines
+from isogloss.corpus.characters import (
+    BEGIN_OF_SENTENCE,
+    END_OF_SENTENCE,
+    END_OF_WORD,
+    LONGEST_WORD,
+    SENTENCE_IDS,
+    character_ids,
+)
+from isogloss.corpus.raw_text import Position, read_lines
 from isogloss.corpus.tokens import split_contractions, split_words
 from isogloss.corpus.vocabulary import Vocabulary
 from isogloss.encoders.elmo.bilm import StreamBatch
 
 SHUFFLED_TOGETHER = 100_000
 """Lines of one block."""
+LONGEST_LINE = 8192
+"""Bytes. A longer line is read as several sentences, cut at white space: a book on one line takes no more memory."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +58,10 @@ class TextFile:
             return line.split()
         return split_contractions(split_words(line, language=self.language), language=self.language)
 
-    def lines(self, *, held_out: bool) -> Iterator[str]:
-        """Read the lines for training, or those held out."""
+    def lines(self, *, held_out: bool, position: Position | None = None) -> Iterator[str]:
+        """Read the lines for training, or those held out; `position` tells how far the file was read."""
         index = 0
-        for line in read_lines(self.path):
+        for line in read_lines(self.path, longest=LONGEST_LINE, position=position):
             if not line.strip():
                 continue
             if self.max_sentences is not None and index >= self.max_sentences:
@@ -118,10 +127,11 @@ class TextStreams:
         self._current = [(words, at) for words, at in state["current"]]
         self._lines = self._shuffled(skip=self.drawn)
 
-    def describe(self) -> str:
-        """Name the sentences that the rows are in."""
-        shown = " | ".join(" ".join(words[:20]) for words, _ in self._current[:4])
-        return f"{self.text.path}: epoch {self.epoch + 1}, sentences: {shown} …"
+    def describe(self, batch: StreamBatch) -> str:
+        """Say which words a batch holds, a row after the other (words cut as the network reads them)."""
+        words = [_said(spelling) for spelling in batch.spellings.tolist()]
+        rows = [" ".join(words[place] for place in row) for row in batch.inputs[0].T.tolist()]
+        return f"{self.text.path}, epoch {self.epoch + 1}: " + " | ".join(rows)
 
     def _chunk(self, row: int) -> "_Chunk":
         """Take the next words of one row."""
@@ -160,6 +170,19 @@ class TextStreams:
             skip = 0
 
 
+def rows_of(batch: StreamBatch, rows: slice) -> StreamBatch:
+    """Return some rows of a batch, with no more word types than they use."""
+    inputs = batch.inputs[:, :, rows]
+    used, places = torch.unique(inputs, return_inverse=True)
+    return StreamBatch(
+        spellings=batch.spellings[used],
+        ids=batch.ids[used],
+        inputs=places,
+        targets=batch.targets[:, :, rows].contiguous(),
+        keep=batch.keep[:, rows].contiguous(),
+    )
+
+
 class _Side(NamedTuple):
     """What one direction reads and is to predict."""
 
@@ -196,3 +219,10 @@ def spellings(words: Sequence[str], spell: Callable[[str], bytes] = _spelling) -
     data = b"".join(map(spell, words))
     ids = np.frombuffer(data, dtype=np.int16).reshape(-1, LONGEST_WORD)
     return torch.from_numpy(ids.astype(np.int64))
+
+
+def _said(spelling: list[int]) -> str:
+    """Turn character ids back into the word."""
+    ids = spelling[1 : spelling.index(END_OF_WORD)]
+    marks = [mark for mark, number in SENTENCE_IDS.items() if ids == [number]]
+    return marks[0] if marks else bytes(number - 1 for number in ids).decode(errors="replace")

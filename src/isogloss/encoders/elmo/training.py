@@ -1,6 +1,5 @@
 """Train a bidirectional language model on raw text."""
 
-import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,21 +10,23 @@ import torch
 from torch import Tensor
 
 from isogloss.compute.checkpoints import Checkpoints
-from isogloss.compute.interruption import raise_if_stop_requested
-from isogloss.compute.loop import Step, optimise
-from isogloss.compute.randomness import derive_seed, seeded_torch
+from isogloss.compute.devices import matrix_products_in
+from isogloss.compute.loop import Progress, Step, optimise
+from isogloss.compute.processes import ALONE, Processes
+from isogloss.compute.randomness import seeded_torch
 from isogloss.corpus.vocabulary import UNKNOWN_ID, Vocabulary
-from isogloss.encoders.elmo.bilm import BiLM, StreamBatch, lay_out
+from isogloss.encoders.elmo.bilm import BiLM, StreamBatch
+from isogloss.encoders.elmo.counting import Transfer, count_text, held_out_sentences, start_from_counts
 from isogloss.encoders.elmo.embedder import ELMoEncoder
+from isogloss.encoders.elmo.packing import pack
 from isogloss.encoders.elmo.recurrent import State
 from isogloss.encoders.elmo.settings import SIZES, BiLMTrainingSettings
-from isogloss.encoders.elmo.streams import TextFile, TextStreams, spellings
-from isogloss.encoders.static import cooccurrence_vectors
+from isogloss.encoders.elmo.streams import TextFile, TextStreams, rows_of, spellings
 from isogloss.errors import TrainingError
 
-log = logging.getLogger(__name__)
-
 WORDS_PER_EVALUATION_BATCH = 1000
+MOST_NATS = 700.0
+"""Nats per word of a model that has gone astray; the perplexity of more would be no number any more."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,12 @@ class Perplexity:
     @property
     def forward(self) -> float:
         """Perplexity of the forward direction: words predicted from those before them."""
-        return math.exp(self.forward_nats / self.words)
+        return math.exp(min(self.forward_nats / self.words, MOST_NATS))
 
     @property
     def backward(self) -> float:
         """Perplexity of the backward direction."""
-        return math.exp(self.backward_nats / self.words)
+        return math.exp(min(self.backward_nats / self.words, MOST_NATS))
 
     @property
     def mean_nats(self) -> float:
@@ -70,25 +71,20 @@ def measure_perplexity(model: BiLM, vocabulary: Vocabulary, sentences: Sequence[
         sentences: Held-out sentences, as words.
     """
     assert model.softmax is not None, "a model without a softmax has no perplexity"
+    device = model.softmax.weight.device
     total = Perplexity(0.0, 0.0, 0)
     for group in _groups(sorted(sentences, key=len), WORDS_PER_EVALUATION_BATCH):
-        batch = lay_out(group)
-        type_ids = torch.from_numpy(vocabulary.encode(batch.words))
-        types = model.without_context(spellings(batch.words), type_ids)
-        layers = model.read(types, batch.inputs, batch.active)
-        ids = type_ids[batch.inputs]  # directions steps rows
-        # What comes next in one direction is what is read next, and after the last word the other end's mark.
-        targets = torch.cat([ids[:, 1:], ids[:, :1]], dim=1)
-        ends = ids[[1, 0], 0]
-        nats = []
+        batch = pack(group)
+        ids = torch.from_numpy(vocabulary.encode(batch.types)).to(device)
+        types = model.without_context(spellings(batch.types).to(device), ids)
+        nats = [0.0, 0.0]
         for direction in (0, 1):
-            spoken = torch.zeros_like(targets[direction], dtype=torch.bool)
-            for row, length in enumerate(batch.lengths):
-                targets[direction, length, row] = ends[direction, row]
-                spoken[: length + 1, row] = True
-            states, wanted = layers[-1][direction][spoken], targets[direction][spoken]
-            nats.append(float(model.softmax.exact_loss(states, wanted)) * len(wanted))
-        total += Perplexity(nats[0], nats[1], int(spoken.sum()))
+            inputs, targets = batch.inputs[direction].to(device), ids[batch.targets[direction].to(device)]
+            *_, last = model.read(types, inputs, batch.active, batch.begins, direction=direction)
+            for start in range(0, len(targets), WORDS_PER_EVALUATION_BATCH):  # one sentence may be very long
+                some = slice(start, start + WORDS_PER_EVALUATION_BATCH)
+                nats[direction] += float(model.softmax.exact_loss(last[some], targets[some])) * len(targets[some])
+        total += Perplexity(nats[0], nats[1], batch.inputs.shape[1])
     return total
 
 
@@ -105,19 +101,27 @@ def _groups(sentences: Sequence[Sequence[str]], words: int) -> Iterator[list[Seq
 
 
 class _Carried:
-    """The recurrent states that the streams' rows carry from chunk to chunk."""
+    """The recurrent states that the streams' rows carry from chunk to chunk, of this process's rows."""
 
-    def __init__(self, states: list[State]) -> None:
-        self.states = states
+    def __init__(self, states: list[State], processes: Processes) -> None:
+        self.states, self._processes = states, processes
 
     def state_dict(self) -> dict[str, Tensor]:
+        """Return the states of all rows; processes that train together call this together."""
         return {
-            f"{name}-{index}": getattr(state, name) for index, state in enumerate(self.states) for name in state._fields
+            f"{name}-{index}": self._processes.gather(getattr(state, name), dim=1)
+            for index, state in enumerate(self.states)
+            for name in state._fields
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up the states of this process's rows."""
+
+        def own(value: Tensor) -> Tensor:
+            return value[:, self._processes.share(value.shape[1])].contiguous().to(self._processes.device)
+
         self.states = [
-            State(*(state[f"{name}-{index}"] for name in State._fields)) for index in range(len(self.states))
+            State(*(own(state[f"{name}-{index}"]) for name in State._fields)) for index in range(len(self.states))
         ]
 
 
@@ -131,6 +135,10 @@ def train_bilm(
     max_sentences: int | None = None,
     checkpoints: Checkpoints | None = None,
     on_step: Callable[[Step, int], None] = lambda step, steps: None,
+    on_evaluation: Callable[[Perplexity], None] = lambda perplexity: None,
+    precision: str = "float32",
+    processes: Processes = ALONE,
+    transfer: Transfer | None = None,
 ) -> ELMoEncoder:
     """Train a bidirectional language model on a file of raw text.
 
@@ -143,62 +151,90 @@ def train_bilm(
         max_sentences: Lines after this many are not read.
         checkpoints: Where to save and to resume from.
         on_step: Called after every step with the step and their planned number.
+        on_evaluation: Called with every measurement on held-out text, before the step that it belongs to.
+        precision: Of the matrix products of training, ``float32`` or ``bfloat16``. Evaluation is in float32.
+        processes: Those that train together, and the device of this one; each trains its share of the rows.
+        transfer: How the model starts from another one; see `mapping/transfer.py`.
 
     Returns:
-        An encoder. Its card tells tokens, perplexity on held-out lines, and time.
+        An encoder, on the CPU. Its card tells tokens, perplexity on held-out lines, and time.
 
     Raises:
         TextError: The file cannot be read or holds no words.
-        TrainingError: The text is too short, or the loss became infinite.
+        TrainingError: The text is too short, the rows cannot be shared, or the loss became infinite.
     """
-    corpus = TextFile(Path(text), language, tokenised, settings.held_out_every, max_sentences)
-    vocabulary, words, sentences = _count(corpus, settings)
-    held_out = _held_out(corpus, settings)
-    if not held_out or words < 2 * settings.unroll:
+    if settings.rows % processes.world:
         raise TrainingError(
-            f"{text}: {sentences + len(held_out)} sentences with {words} words to train on. A language model needs "
-            f"at least {settings.held_out_every} sentences (one in {settings.held_out_every} is held out) and "
-            f"{2 * settings.unroll} words. Add text, or lower held_out_every."
+            f"rows: found {settings.rows}, to be shared by {processes.world} processes. Expected a multiple of "
+            f"{processes.world}. Choose such a number of rows, or of processes."
+        )
+    corpus = TextFile(Path(text), language, tokenised, settings.held_out_every, max_sentences)
+    held_out = held_out_sentences(corpus, settings)
+    counted = count_text(corpus, settings)
+    if not held_out or counted.words < 2 * settings.unroll:
+        raise TrainingError(
+            f"{text}: {counted.sentences + len(held_out)} sentences with {counted.words} words to train on. A language "
+            f"model needs at least {settings.held_out_every} sentences (one in {settings.held_out_every} is held out) "
+            f"and {2 * settings.unroll} words. Add text, or lower held_out_every."
         )
     per_step = settings.rows * settings.unroll
-    steps = min(settings.loop.max_steps, math.ceil(settings.epochs * (words + sentences) / per_step))
+    steps = min(settings.loop.max_steps, math.ceil(settings.epochs * (counted.words + counted.sentences) / per_step))
     loop = settings.loop.model_copy(
         update={"max_steps": steps, "warmup_steps": min(settings.loop.warmup_steps, steps // 10)}
     )
+    vocabulary, device = counted.vocabulary, processes.device
     shape = SIZES[settings.model] if isinstance(settings.model, str) else settings.model
+    progress = Progress()
     with seeded_torch(seed, "language model", language):
         model = BiLM(shape, types=len(vocabulary), samples=settings.softmax_samples, dropout=settings.dropout)
-        if settings.start == "cooccurrences" and not (checkpoints is not None and checkpoints.any()):
-            _start_from_counts(model, vocabulary, corpus, settings, seed)
+        if settings.start != "random" and not (checkpoints is not None and checkpoints.any()):
+            start_from_counts(model, counted, corpus, settings, seed=seed, transfer=transfer)
+        model.to(device)
         streams = TextStreams(corpus, vocabulary, rows=settings.rows, unroll=settings.unroll, seed=seed)
-        carried = _Carried(model.zero_states(settings.rows))
+        rows = processes.share(settings.rows)
+        carried = _Carried(model.zero_states(rows.stop - rows.start), processes)
 
         def loss(batch: StreamBatch) -> Tensor:
-            value, carried.states = model.loss(batch, carried.states)
+            own = rows_of(batch, rows) if processes.world > 1 else batch
+            with matrix_products_in(precision, device):
+                value, carried.states = model.loss(own.to(device), carried.states, processes=processes)
             return value
 
-        seconds, taken = 0.0, steps
+        def measure() -> Perplexity:
+            own = sorted(held_out, key=len)[processes.rank :: processes.world]
+            found = measure_perplexity(model, vocabulary, own)
+            forward, backward, words = processes.sums([found.forward_nats, found.backward_nats, float(found.words)])
+            return Perplexity(forward, backward, round(words))
+
+        def evaluate() -> float:
+            found = measure()
+            on_evaluation(found)
+            return -found.mean_nats
+
         for step in optimise(
             model,
             streams,
             loss=loss,
-            evaluate=lambda: -measure_perplexity(model, vocabulary, held_out).mean_nats,
+            evaluate=evaluate,
             settings=loop,
             carried=carried,
             checkpoints=checkpoints,
-            describe=lambda batch: streams.describe(),
+            describe=streams.describe,
+            progress=progress,
+            processes=processes,
         ):
-            seconds, taken = step.seconds, step.number
             on_step(step, steps)
-    perplexity = measure_perplexity(model, vocabulary, held_out)
+    perplexity = measure()
     held_out_words = [word for sentence in held_out for word in sentence]
+    seconds = progress.seconds
     card = {
         "language": language,
-        "training_words": words,
-        "training_sentences": sentences,
-        "steps": taken,
+        "training_words": counted.words,
+        "training_sentences": counted.sentences,
+        "counted_words": counted.counted_words,
+        "steps": progress.step,
         "seconds": round(seconds, 1),
-        "words_per_second": round(taken * per_step / seconds) if seconds else None,
+        "words_per_second": round(progress.step * per_step / seconds) if seconds else None,
         "held_out_words": perplexity.words,
         "forward_perplexity": round(perplexity.forward, 3),
         "backward_perplexity": round(perplexity.backward, 3),
@@ -206,55 +242,4 @@ def train_bilm(
         "share_unknown": round(float((vocabulary.encode(held_out_words) == UNKNOWN_ID).mean()), 5),
         "seed": seed,
     }
-    return ELMoEncoder(model, settings=shape, vocabulary=vocabulary, language=language, card=card)
-
-
-def _start_from_counts(
-    model: BiLM, vocabulary: Vocabulary, corpus: TextFile, settings: BiLMTrainingSettings, seed: int
-) -> None:
-    """Let words that stand near the same words begin with similar vectors, as input and as prediction."""
-    assert model.softmax is not None
-    width = model.softmax.weight.shape[1]
-
-    def lines() -> Iterator[list[str]]:
-        for line in corpus.lines(held_out=False):
-            raise_if_stop_requested()
-            yield corpus.words(line)
-
-    vectors = cooccurrence_vectors(
-        vocabulary,
-        lines(),
-        width=width,
-        settings=settings.cooccurrences,
-        seed=derive_seed(seed, "co-occurrences"),
-    )
-    with torch.no_grad():
-        model.softmax.weight.copy_(vectors * width**-0.5)
-        if model.word_vectors is not None:
-            model.word_vectors.weight.copy_(vectors[: model.word_types])
-
-
-def _count(corpus: TextFile, settings: BiLMTrainingSettings) -> tuple[Vocabulary, int, int]:
-    """Count the training text once: vocabulary, words, sentences."""
-    words = sentences = 0
-
-    def lines() -> Iterator[list[str]]:
-        nonlocal words, sentences
-        for line in corpus.lines(held_out=False):
-            raise_if_stop_requested()
-            split = corpus.words(line)
-            words, sentences = words + len(split), sentences + 1
-            yield split
-
-    vocabulary = Vocabulary.count(lines(), min_count=settings.min_count, max_size=settings.vocabulary_size)
-    return vocabulary, words, sentences
-
-
-def _held_out(corpus: TextFile, settings: BiLMTrainingSettings) -> list[list[str]]:
-    sentences: list[list[str]] = []
-    for line in corpus.lines(held_out=True):
-        if len(sentences) == settings.held_out_sentences:
-            break
-        if words := corpus.words(line):
-            sentences.append(words)
-    return sentences
+    return ELMoEncoder(model.cpu(), settings=shape, vocabulary=vocabulary, language=language, card=card)

@@ -1,0 +1,172 @@
+"""The command `train-lm`: one language model, in a folder of its own, trained by one process or by several.
+
+Started by `torchrun`, each process runs this same function. The first one keeps the folder and the checkpoints and
+speaks to people; the others train their share of every batch, see `compute/processes.py`.
+"""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from isogloss.artifacts import only_writer, read_manifest, remove_drafts_of, up_to_date
+from isogloss.commands import checked, hash_of_text, readable
+from isogloss.compute.interruption import graceful_interrupt
+from isogloss.compute.settings import ComputeSettings
+from isogloss.compute.workers import Event, Task, run_tasks
+from isogloss.errors import RecipeError
+from isogloss.plan import Stage, run_stage
+from isogloss.recipe import LanguageCorpus
+from isogloss.stages import forget_checkpoints, make_encoder
+
+if TYPE_CHECKING:
+    from isogloss.encoders.elmo.settings import BiLMTrainingSettings
+
+
+def train_lm(
+    text: Path,
+    out: Path,
+    *,
+    language: str,
+    size: str = "small",
+    max_sentences: int | None = None,
+    tokenised: bool = False,
+    word_types: int | None = None,
+    training: dict[str, Any] | None = None,
+    loop: dict[str, Any] | None = None,
+    threads: int = 1,
+    device: str = "auto",
+    precision: str = "auto",
+    seed: int = 1,
+    start_from: Path | None = None,
+    dictionary: Path | None = None,
+    on_event: Callable[[Event], None] = lambda event: None,
+) -> dict[str, Any]:
+    """Train a language model into a folder; go on from a checkpoint if one is there.
+
+    Args:
+        text: One sentence a line.
+        out: Folder to write.
+        language: Code of the language.
+        size: A name in `SIZES`.
+        max_sentences: Lines after this many are not read.
+        tokenised: Words are already apart.
+        word_types: In place of the size's own number, see `BiLMSettings`.
+        training: Fields of `BiLMTrainingSettings` by name; None leaves one at its default.
+        loop: Fields of its `loop` likewise.
+        threads: Of matrix products.
+        device: See `choose_device`.
+        precision: See `choose_precision`.
+        seed: Of all chance.
+        start_from: A trained model of another language to start from, see `mapping/transfer.py`.
+        dictionary: Lines with a word of this language, a tab, and one of that model's, to find the words' places with;
+            without it, words spelt alike in both.
+        on_event: Called with everything that the training reports.
+
+    Returns:
+        The model's card: words, perplexities, time. Nothing in the processes after the first.
+
+    Raises:
+        RecipeError: A setting is not what it should be.
+        TextError: The text cannot be read or holds no words.
+        OutputError: The folder cannot be written, or another process is writing it.
+        TrainingError: The text is too short, the loss became infinite, or another process ended.
+    """
+    settings = _settings(size, word_types, training or {}, loop or {})
+    built_on: dict[str, str] = {}
+    if start_from is not None:
+        settings = settings.model_copy(update={"start": "reference"})
+        built_on["reference"] = read_manifest(start_from, kind="encoder").key
+        if dictionary is not None:
+            built_on["dictionary"] = hash_of_text(dictionary)
+    elif dictionary is not None:
+        raise RecipeError("--dictionary: found without --start-from. Expected both, or neither. Name a model, too.")
+    threads = checked(ComputeSettings, threads=threads).threads
+    out = Path(out).absolute()
+    corpus = checked(LanguageCorpus, text=str(readable(text)), tokenised=tokenised, max_sentences=max_sentences)
+    pool = ThreadPoolExecutor(1)
+    hashed = pool.submit(hash_of_text, text)  # a large file takes as long as torch, which is loaded meanwhile
+    pool.shutdown(wait=False)
+
+    from isogloss.compute.devices import choose_device, choose_precision
+    from isogloss.compute.processes import joined_processes
+    from isogloss.encoders.elmo.embedder import ELMoEncoder
+
+    with joined_processes(choose_device(device)) as processes:
+        precision = choose_precision(precision, processes.device)
+        # Each of these changes the order of sums, and so the last digits of the weights.
+        arithmetic = {
+            "threads": threads,
+            **({"device": processes.device.type} if processes.device.type != "cpu" else {}),
+            **({"precision": precision} if precision != "float32" else {}),
+            **({"processes": processes.world} if processes.world > 1 else {}),
+        }
+        content = settings.model_dump(mode="json", exclude={"loop": {"checkpoint_seconds"}})
+        stage = Stage(
+            name=out.name,
+            kind="encoder",
+            make=make_encoder,
+            settings={"language": language, "tokenised": tokenised, "max_sentences": max_sentences}
+            | {"training": content, "seed": seed, **arithmetic},
+            inputs={"text": hashed.result()} | built_on,
+            seed=seed,
+        )
+        arguments = {
+            "corpus": corpus,
+            "language": language,
+            "settings": settings,
+            "seed": seed,
+            "checkpoints": out.parent / f".{out.name}.checkpoints",
+            "key": stage.key,
+            "precision": precision,
+            "processes": processes,
+            "reference": start_from,
+            "dictionary": dictionary,
+        }
+        there = processes.first and up_to_date(out, stage.key)
+        if not processes.sums([float(there)])[0]:
+            if processes.first:
+                _run_alone(replace(stage, arguments=arguments), out, threads=threads, on_event=on_event)
+            else:
+                _help(arguments, threads=threads)
+        elif processes.first:
+            forget_checkpoints(arguments["checkpoints"])
+        return ELMoEncoder.load(out).card if processes.first else {}
+
+
+def _settings(
+    size: str, word_types: int | None, training: dict[str, Any], loop: dict[str, Any]
+) -> "BiLMTrainingSettings":
+    """Make settings of a size and of what was asked for; refuse what makes no sense."""
+    from isogloss.encoders.elmo.settings import SIZES, BiLMLoopSettings, BiLMSettings, BiLMTrainingSettings
+
+    def given(values: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in values.items() if value is not None}
+
+    if size not in SIZES:
+        raise RecipeError(f"--size: found {size!r}. Expected one of {', '.join(SIZES)}. Choose one.")
+    shape = checked(BiLMSettings, **SIZES[size].model_dump() | given({"word_types": word_types}))
+    return checked(BiLMTrainingSettings, model=shape, loop=checked(BiLMLoopSettings, **given(loop)), **given(training))
+
+
+def _run_alone(stage: Stage, out: Path, *, threads: int, on_event: Callable[[Event], None]) -> None:
+    """Run one stage in this process, into `out`."""
+    with only_writer(out):
+        remove_drafts_of(out)
+        on_event({"event": "run", "recipe": stage.name, "stages": [stage.name], "kept": []})
+        task = Task(stage.name, run_stage, {"stage": stage, "folder": out.parent})
+        run_tasks([task], workers=0, threads=threads, on_event=on_event)
+
+
+def _help(arguments: dict[str, Any], *, threads: int) -> None:
+    """Train the share of a process that is not the first; what it learns, the first one saves."""
+    import torch
+
+    torch.set_num_threads(threads)
+    with graceful_interrupt():
+        try:
+            make_encoder(None, **arguments)
+        except KeyboardInterrupt:
+            os._exit(130)  # the first process tells
