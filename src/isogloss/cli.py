@@ -130,6 +130,7 @@ def train_lm(
     rows: Annotated[int | None, typer.Option(help="Streams of text side by side: the batch, of all processes.")] = None,
     dropout: Annotated[float | None, typer.Option(help="Share of values dropped in training.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Largest learning rate of Adam.")] = None,
+    max_steps: Annotated[int | None, typer.Option(help="Stop after so many steps, if the passes last longer.")] = None,
     evaluate_every: Annotated[int | None, typer.Option(help="Steps between two measurements on held-out text.")] = None,
     patience: Annotated[
         int | None, typer.Option(help="Stop after so many measurements without a better one; 0 never does.")
@@ -184,6 +185,7 @@ def train_lm(
             },
             loop={
                 "learning_rate": learning_rate,
+                "max_steps": max_steps,
                 "evaluate_every": evaluate_every,
                 "patience": patience,
                 "checkpoint_seconds": 60.0 * checkpoint_minutes,

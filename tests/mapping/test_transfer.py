@@ -85,7 +85,7 @@ def test_the_softmax_follows_layer_0_and_counts(reference: ELMoEncoder) -> None:
 def test_a_dictionary_takes_the_place_of_words_spelt_alike(reference: ELMoEncoder) -> None:
     vocabulary, vectors = other_language(reference, alike=False)
     model = BiLM(SHAPE, types=len(vocabulary))
-    with pytest.raises(AlignmentError, match="Only 0 words are spelt alike .* and in 'aa'"):
+    with pytest.raises(AlignmentError, match=r"Only 0 words are spelt alike .* and in 'aa'"):
         start_from_model(model, vocabulary, vectors, reference=reference)
     pairs = tuple((f"mot{place}x", f"word{place}") for place in range(0, TYPES, 5))
     dictionary = BilingualDictionary(source="bb", target="aa", pairs=pairs)
@@ -98,7 +98,7 @@ def test_a_dictionary_takes_the_place_of_words_spelt_alike(reference: ELMoEncode
 def test_another_shape_is_refused(reference: ELMoEncoder) -> None:
     vocabulary, vectors = other_language(reference)
     model = BiLM(SHAPE.model_copy(update={"cell_width": 32}), types=len(vocabulary))
-    with pytest.raises(AlignmentError, match="another shape: .* Train both with the same size"):
+    with pytest.raises(AlignmentError, match=r"another shape: .* Train both with the same size"):
         start_from_model(model, vocabulary, vectors, reference=reference)
 
 
