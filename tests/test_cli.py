@@ -26,6 +26,7 @@ COMMANDS = [
     "train-lm",
     "import-elmo",
     "export-elmo",
+    "shrink-lm",
     "embed",
     "anchors",
     "align",

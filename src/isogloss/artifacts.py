@@ -135,8 +135,10 @@ def read_manifest(folder: Path, *, kind: str | None = None) -> Manifest:
         content = json.loads(path.read_text(encoding="utf-8"))
         found = content["kind"]
         _ = content["key"], [(file["sha256"], file["bytes"]) for file in content["files"].values()]
-    except FileNotFoundError as error:
-        what = "no manifest.json" if folder.is_dir() else "no such folder"
+    except (FileNotFoundError, NotADirectoryError) as error:
+        what = (
+            "no manifest.json" if folder.is_dir() else "a file, not a folder" if folder.exists() else "no such folder"
+        )
         raise ArtifactError(
             f"{folder}: {what}. Expected a folder written by isogloss. Check the path, or make it again."
         ) from error

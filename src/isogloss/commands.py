@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from pydantic import ValidationError
 
-from isogloss.artifacts import build_artifact, hash_file, read_manifest
-from isogloss.errors import ConlluError, RecipeError, TextError
+from isogloss.artifacts import build_artifact, check_files, hash_file, read_manifest
+from isogloss.errors import ConlluError, OutputError, RecipeError, TextError
 from isogloss.plan import FORMATS
 from isogloss.recipe import LanguageCorpus
 from isogloss.settings import Settings
@@ -76,20 +76,26 @@ def shrink_lm(model: Path, out: Path) -> dict[str, Any]:
     """Write a language model as small as it can be and still give its vectors: float16, without the softmax.
 
     It can no longer be trained, measured or started from. Vectors differ in the fourth digit.
+    The model itself stays as it is.
 
     Returns:
         Its size in bytes, and that of the model it came from.
 
     Raises:
-        ArtifactError: There is no language model.
-        OutputError: The folder cannot be written.
+        ArtifactError: There is no language model, or it has numbers that float16 cannot hold.
+        OutputError: The folder cannot be written, or is the model's own.
     """
     import torch
 
     from isogloss.encoders.elmo.embedder import ELMoEncoder
 
     manifest = read_manifest(_artifact(model, "encoder"))
+    if Path(out).resolve() == Path(model).resolve():
+        raise OutputError(
+            f"{out}: is the model itself, whose softmax would be lost. Expected another folder. Name one."
+        )
     encoder = ELMoEncoder.load(model)
+    before = sum(file.stat().st_size for file in Path(model).iterdir())
 
     def make(draft: Path) -> dict[str, Any]:
         encoder.save(draft, predicts=False, dtype=torch.float16)
@@ -105,8 +111,7 @@ def shrink_lm(model: Path, out: Path) -> dict[str, Any]:
         seed=manifest.content.get("seed"),
         licences=tuple(manifest.content.get("licences", ())),
     )
-    before, after = (sum(file.stat().st_size for file in folder.iterdir()) for folder in (Path(model), Path(out)))
-    return {"bytes": after, "bytes_before": before}
+    return {"bytes": sum(file.stat().st_size for file in Path(out).iterdir()), "bytes_before": before}
 
 
 def anchors(
@@ -267,7 +272,7 @@ def checked(kind: type[S], **values: Any) -> S:
 
 
 def _artifact(folder: Path, kind: str) -> Path:
-    read_manifest(Path(folder), kind=kind)
+    check_files(Path(folder), read_manifest(Path(folder), kind=kind))
     return Path(folder)
 
 

@@ -6,11 +6,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isogloss.artifacts import read_manifest
+from isogloss.artifacts import check_files, read_manifest
 from isogloss.commands import checked, readable
 from isogloss.compute.settings import ComputeSettings
 from isogloss.compute.workers import Event
-from isogloss.errors import RecipeError, TextError
+from isogloss.errors import OutputError, RecipeError, TextError
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -50,7 +50,8 @@ def embed(
         layers: Which layers to write; all by default.
         dtype: What to compute in: float32, or bfloat16, which is sooner done and good to about two digits.
         half: Store numbers as float16 instead of float32.
-        batch_words: Words read together. Steers speed and memory, never the result.
+        batch_words: Words read together. Steers speed and memory; in float32 never the result, in bfloat16 its last
+            digit.
         stateful: Read as bilm-tf and AllenNLP do, see `StatefulReader`: the vectors depend on what was read before.
         batch_size: Sentences read together if `stateful`; the vectors depend on it.
         threads: Of the matrix products.
@@ -71,8 +72,10 @@ def embed(
         if number is not None and number < 1:
             raise RecipeError(f"{name}: found {number}. Expected 1 or more. Change it.")
     threads = checked(ComputeSettings, threads=threads).threads
-    read_manifest(Path(model), kind="encoder")
+    check_files(Path(model), read_manifest(Path(model), kind="encoder"))
     readable(text)
+    if Path(out).resolve() == Path(text).resolve():
+        raise OutputError(f"{out}: is the text itself. Expected another file for its vectors. Choose another name.")
 
     import torch
 

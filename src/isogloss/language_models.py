@@ -4,6 +4,7 @@ Started by `torchrun`, each process runs this same function. The first one keeps
 speaks to people; the others train their share of every batch, see `compute/processes.py`.
 """
 
+import json
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,12 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isogloss.artifacts import only_writer, read_manifest, remove_drafts_of, up_to_date
+from isogloss.artifacts import check_files, only_writer, read_manifest, remove_drafts_of, up_to_date
 from isogloss.commands import checked, hash_of_text, readable
 from isogloss.compute.interruption import graceful_interrupt
 from isogloss.compute.settings import ComputeSettings
 from isogloss.compute.workers import Event, Task, run_tasks
-from isogloss.errors import RecipeError
+from isogloss.errors import OutputError, RecipeError
 from isogloss.plan import Stage, run_stage
 from isogloss.recipe import LanguageCorpus
 from isogloss.stages import forget_checkpoints, make_encoder
@@ -74,12 +75,17 @@ def train_lm(
         OutputError: The folder cannot be written, or another process is writing it.
         TrainingError: The text is too short, the loss became infinite, or another process ended.
     """
+    from isogloss.lexicon.dictionary import read_dictionary
+
     settings = _settings(size, word_types, training or {}, loop or {})
     built_on: dict[str, str] = {}
     if start_from is not None:
         settings = settings.model_copy(update={"start": "reference"})
-        built_on["reference"] = read_manifest(start_from, kind="encoder").key
+        built_on["reference"] = _check_reference(start_from, settings)
+        if Path(out).resolve() == Path(start_from).resolve():
+            raise OutputError(f"{out}: is the model to start from. Expected another folder. Choose another name.")
         if dictionary is not None:
+            read_dictionary(dictionary, source="source", target="target")  # refuses what is no dictionary
             built_on["dictionary"] = hash_of_text(dictionary)
     elif dictionary is not None:
         raise RecipeError("--dictionary: found without --start-from. Expected both, or neither. Name a model, too.")
@@ -132,7 +138,7 @@ def train_lm(
             else:
                 _help(arguments, threads=threads)
         elif processes.first:
-            forget_checkpoints(arguments["checkpoints"])
+            forget_checkpoints(arguments["checkpoints"], stage.key)
         return ELMoEncoder.load(out).card if processes.first else {}
 
 
@@ -149,6 +155,30 @@ def _settings(
         raise RecipeError(f"--size: found {size!r}. Expected one of {', '.join(SIZES)}. Choose one.")
     shape = checked(BiLMSettings, **SIZES[size].model_dump() | given({"word_types": word_types}))
     return checked(BiLMTrainingSettings, model=shape, loop=checked(BiLMLoopSettings, **given(loop)), **given(training))
+
+
+def _check_reference(folder: Path, settings: "BiLMTrainingSettings") -> str:
+    """Refuse a model that one of these settings cannot start from, before any long work; return its key."""
+    manifest = read_manifest(folder, kind="encoder")
+    check_files(folder, manifest)
+    found = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+    theirs, ours = found["model"], settings.model_dump(mode="json")["model"]
+    odd = [name for name in ours if name != "word_types" and theirs.get(name) != ours[name]]
+    if odd:
+        raise RecipeError(
+            f"--start-from {folder}: its {odd[0]} is {theirs.get(odd[0])}, and that of the new model {ours[odd[0]]}. "
+            f"Expected one size. Choose it with --size, or start from another model."
+        )
+    if not found.get("predicts", True) or not theirs["word_types"]:
+        what = "vectors of words" if found.get("predicts", True) else "softmax (shrink-lm or import-elmo made it)"
+        raise RecipeError(
+            f"--start-from {folder}: the model has no {what}. Expected one as train-lm leaves it. Name that one."
+        )
+    if not ours["word_types"]:
+        raise RecipeError(
+            "--word-types: found 0 with --start-from. Expected word vectors: by them words find their places. Raise it."
+        )
+    return manifest.key
 
 
 def _run_alone(stage: Stage, out: Path, *, threads: int, on_event: Callable[[Event], None]) -> None:

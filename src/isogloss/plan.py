@@ -73,7 +73,7 @@ def run_stage(stage: Stage, folder: Path) -> None:
             licences=stage.licences,
         )
     if "checkpoints" in stage.arguments:
-        work.forget_checkpoints(stage.arguments["checkpoints"])
+        work.forget_checkpoints(stage.arguments["checkpoints"], stage.key)
 
 
 def plan_stages(recipe: Recipe, folder: Path) -> list[Stage]:
@@ -163,7 +163,10 @@ class _Planner:
     def add_encoder(self, language: str) -> None:
         """Plan one language's language model."""
         recipe, corpus = self.recipe, self.corpora[language]
-        after_reference = recipe.encoders.start == "reference" and language != recipe.reference
+        settings = recipe.encoders
+        after_reference = settings.start == "reference" and language != recipe.reference
+        if settings.start == "reference" and not after_reference:
+            settings = settings.model_copy(update={"start": "cooccurrences"})
         first = f"encoders/{recipe.reference}"
         reference = self.inputs_of(first) if after_reference else {}
         stage = Stage(
@@ -171,13 +174,13 @@ class _Planner:
             kind="encoder",
             make=work.make_encoder,
             settings=_limits(corpus, language)
-            | {"training": _content(recipe.encoders), "seed": recipe.seed, "threads": recipe.compute.threads},
+            | {"training": _content(settings), "seed": recipe.seed, "threads": recipe.compute.threads},
             inputs={"text": self.content(corpus.text)} | reference,
             after=(*self.after_corpus, *reference),
             licences=self.licences(language),
             seed=recipe.seed,
         )
-        more = {"settings": recipe.encoders, "seed": recipe.seed} | self.resumable(stage)
+        more = {"settings": settings, "seed": recipe.seed} | self.resumable(stage)
         more["reference"] = self.folder / first if after_reference else None
         self.add(stage, corpus=corpus, language=language, **more)
 

@@ -262,9 +262,15 @@ def _settings_class(annotation: Any) -> Any:
 
 
 def _check_layer(path: Path, recipe: Recipe) -> None:
-    """Check that the parser's layer is one that the language models have, before any of them is trained."""
+    """Check that the language models can start as asked and have the parser's layer, before any is trained."""
     model, layer = recipe.encoders.model, recipe.parsing.parser.layer
-    top = (SIZES[model] if isinstance(model, str) else model).layers
+    shape = SIZES[model] if isinstance(model, str) else model
+    if recipe.encoders.start == "reference" and not shape.word_types:
+        raise RecipeError(
+            f'{path}, encoders.start: found "reference" with a model whose word_types is 0. Expected word vectors: by '
+            f"them words find their places. Raise encoders.model.word_types, or choose another start."
+        )
+    top = shape.layers
     if recipe.needs_encoders and isinstance(layer, int) and layer > top:
         raise RecipeError(
             f"{path}, parsing.parser.layer: found {layer}. Expected 0 to {top}, the layers of the language models, or "

@@ -68,8 +68,16 @@ def make_encoder(
 
         assert reference is not None
         trained = ELMoEncoder.load(reference)
-        pairs = dictionary and read_dictionary_of(dictionary, language, trained.language, False)
-        start_from_model(model, vocabulary, vectors, reference=trained, dictionary=pairs or None)
+        pairs = None
+        if dictionary is not None:
+            pairs = read_dictionary_of(dictionary, language, trained.language, False)
+        start_from_model(model, vocabulary, vectors, reference=trained, dictionary=pairs)
+
+    started_from = {}
+    if reference is not None:
+        settings_of_reference = json.loads((reference / "settings.json").read_text(encoding="utf-8"))
+        seed_pairs = "spelt alike" if dictionary is None else "dictionary"
+        started_from = {"started_from": settings_of_reference["language"], "seed_pairs": seed_pairs}
 
     assert corpus.text is not None
     encoder = train_bilm(
@@ -86,12 +94,7 @@ def make_encoder(
         precision=precision,
         processes=processes,
     )
-    if reference is not None:
-        language_of_reference = json.loads((reference / "settings.json").read_text(encoding="utf-8"))["language"]
-        encoder.card |= {
-            "started_from": language_of_reference,
-            "seed_pairs": "dictionary" if dictionary is not None else "spelt alike",
-        }
+    encoder.card |= started_from
     if draft is not None:
         encoder.save(draft)
     return {"card": encoder.card}
@@ -336,12 +339,12 @@ def read_dictionary_of(path: Path, source: str, target: str, reversed_columns: b
     return read_dictionary(path, source=source, target=target)
 
 
-def forget_checkpoints(folder: Path) -> None:
-    """Remove the checkpoints of a stage, now that its artifact is in its place."""
+def forget_checkpoints(folder: Path, key: str) -> None:
+    """Remove the checkpoints of a stage, now that its artifact is in its place; those of other settings stay."""
     if folder.is_dir():
         from isogloss.compute.checkpoints import Checkpoints
 
-        Checkpoints(folder).remove()
+        Checkpoints(folder, fingerprint=key).remove(others=False)
 
 
 class _Pace:

@@ -139,3 +139,18 @@ def test_a_folder_that_cannot_be_made_is_reported(make_run, tmp_path: Path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match=r"checkpoints: cannot be written: a part of the path is a file"):
         list(make_run().steps(Checkpoints(tmp_path / "file" / "checkpoints")))
+
+
+def test_another_run_takes_no_checkpoint_away_and_loses_none(make_run, saved):
+    other = Checkpoints(saved.folder, fingerprint="other settings")
+    list(make_run(max_steps=3).steps(other))
+    assert names(saved) == [f"step-0000000{step}.safetensors" for step in (2, 3, 5, 6)]
+    assert first_step_after_resuming(make_run, saved) == 7
+    assert next(make_run(max_steps=9).steps(other)).number == 4
+
+
+def test_removing_can_spare_other_runs(make_run, saved):
+    other = Checkpoints(saved.folder, fingerprint="other settings")
+    list(make_run(max_steps=3).steps(other))
+    other.remove(others=False)
+    assert names(saved) == ["step-00000005.safetensors", "step-00000006.safetensors"]

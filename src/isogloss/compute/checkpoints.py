@@ -61,7 +61,7 @@ class Checkpoints:
         self.processes = processes
 
     def save(self, state: TrainingState) -> Path:
-        """Write a checkpoint and remove all but the newest two; return when it is on the disk."""
+        """Write a checkpoint and remove all but the newest two of this run; return when it is on the disk."""
         path = self.folder / f"step-{state.progress.step:08d}.safetensors"
         parts = {
             "batches": state.batches.state_dict(),
@@ -80,7 +80,7 @@ class Checkpoints:
         with writing_to(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         write_atomically(path, to_safetensors(tensors, metadata))
-        for old in self._newest_first()[KEPT:]:
+        for old in self._own_newest_first()[KEPT:]:
             old.unlink(missing_ok=True)
 
     def resume(self, state: TrainingState) -> bool:
@@ -95,9 +95,13 @@ class Checkpoints:
         """Whether there is a checkpoint that `resume` would use."""
         return any(True for _ in self._usable(log.debug))
 
-    def remove(self) -> None:
-        """Delete all checkpoints, once the run is complete."""
-        for path in self._newest_first():
+    def remove(self, *, others: bool = True) -> None:
+        """Delete all checkpoints, once the run is complete.
+
+        Args:
+            others: Those of runs with other data or settings, too.
+        """
+        for path in self._newest_first() if others else self._own_newest_first():
             path.unlink(missing_ok=True)
         remove_drafts(self.folder)
         if self.folder.is_dir() and not os.listdir(self.folder):
@@ -118,6 +122,10 @@ class Checkpoints:
 
     def _newest_first(self) -> list[Path]:
         return sorted(self.folder.glob("step-*.safetensors"), reverse=True)
+
+    def _own_newest_first(self) -> list[Path]:
+        """Leave out those of other runs, and what is so damaged that nobody can tell."""
+        return [path for path in self._newest_first() if _fingerprint_of(path) == self.fingerprint]
 
 
 def _flatten(state: TrainingState, parts: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -185,6 +193,15 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if _digest(tensors, metadata["state"]) != metadata["sha256"]:
         raise ValueError("its checksum does not match")
     return tensors, json.loads(metadata["state"])
+
+
+def _fingerprint_of(path: Path) -> str | None:
+    """Return which run a checkpoint says it is of, without reading its tensors; None if it cannot say."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return json.loads(file.metadata()["state"])["fingerprint"]
+    except (SafetensorError, ValueError, KeyError, TypeError, OSError):
+        return None
 
 
 def _digest(tensors: dict[str, Tensor], text: str) -> str:

@@ -63,18 +63,25 @@ def start_from_model(
         dictionary: Pairs from the new language to the reference's, to begin with in place of words spelt alike.
 
     Returns:
-        How it was done, for the model's card.
+        How it was done: pairs and closeness by round of refinement, and which round was kept.
 
     Raises:
         AlignmentError: The two models have different shapes, or too few words are alike.
     """
     others = reference.vocabulary
     trained = reference.model
-    if trained.softmax is None or trained.word_vectors is None or model.word_vectors is None or model.softmax is None:
+    if trained.softmax is None or trained.word_vectors is None:
         raise AlignmentError(
             f"The model of {reference.language!r} has no softmax or no word vectors. Expected a model as train-lm "
             f"leaves it, with word_types above 0. Give such a model."
         )
+    if model.word_vectors is None or min(model.word_types, trained.word_types) < len(RESERVED) + MINIMUM_PAIRS:
+        raise AlignmentError(
+            f"word_types: found {model.word_types} for the new model and {trained.word_types} for that of "
+            f"{reference.language!r}. Expected {len(RESERVED) + MINIMUM_PAIRS} or more: words find their places by "
+            f"their vectors. Raise it."
+        )
+    assert model.softmax is not None, "a model without a softmax cannot be trained"
     ours = {name: tuple(weight.shape) for name, weight in _shared(model).items()}
     theirs = {name: tuple(weight.shape) for name, weight in _shared(trained).items()}
     if ours != theirs:
@@ -91,9 +98,10 @@ def start_from_model(
     pairs = _pairs(words, other_words, dictionary)
     pairs = [pair for pair in pairs if float(found[pair[0]].abs().sum()) > 0.0]
     if len(pairs) < MINIMUM_PAIRS:
+        what = "words are spelt alike" if dictionary is None else "pairs of the dictionary have frequent words both"
         raise AlignmentError(
-            f"Only {len(pairs)} words are spelt alike in the new language and in {reference.language!r}; at least "
-            f"{MINIMUM_PAIRS} are needed. Give a dictionary, or start without a model of another language."
+            f"Only {len(pairs)} {what} in the new language and in {reference.language!r}; at least {MINIMUM_PAIRS} are "
+            f"needed. Give a dictionary of more words (--dictionary of train-lm), or start without that model."
         )
     source, target = _unit(found), _unit(layer_0)
     rows, columns = torch.tensor(pairs).unbind(dim=1)
@@ -116,8 +124,6 @@ def start_from_model(
     model.softmax.bias.copy_(_bias_by_count(trained.softmax.bias, others, vocabulary))
     model.softmax.bias[:first] = trained.softmax.bias[:first]
     details: dict[str, object] = {
-        "started_from": reference.language,
-        "seed_pairs": "dictionary" if dictionary is not None else "spelt alike",
         "pairs_by_round": list(refined.pairs_by_round),
         "closeness_by_round": [round(value, 4) for value in refined.closeness_by_round],
         "kept_round": refined.kept_round,
@@ -162,4 +168,4 @@ def _bias_by_count(
     slope = torch.cov(torch.stack([known, bias[first:]]))
     wanted = torch.tensor(vocabulary.counts, dtype=torch.float32)
     line = torch.log((wanted + 1) / wanted[first:].sum()) - known.mean()
-    return bias[first:].mean() + slope[0, 1] / slope[0, 0] * line
+    return bias[first:].mean() + slope[0, 1] / slope[0, 0].clamp(min=1e-12) * line

@@ -49,7 +49,9 @@ class ELMoEncoder:
         language: str,
         card: Mapping[str, Any] | None = None,
     ) -> None:
-        """Wrap a model, which is put into evaluation mode.
+        """Wrap a model, which is put into evaluation mode and must not be trained further in here.
+
+        Vectors of word types are remembered, so later changes of the weights would be seen in part only.
 
         Args:
             model: The trained network.
@@ -137,6 +139,10 @@ class ELMoEncoder:
             predicts: Whether to keep the softmax, if the model has one. Without it a model is a good deal smaller, and
                 of its vocabulary only the words are kept that have a vector of their own.
             dtype: How numbers are stored. They are float32 again when loaded.
+
+        Raises:
+            ArtifactError: A number is not finite, or too large for `dtype`.
+            OutputError: The folder cannot be written.
         """
         predicts = predicts and self.model.softmax is not None
         weights = {
@@ -144,6 +150,12 @@ class ELMoEncoder:
             for name, weight in self.model.state_dict().items()
             if predicts or not name.startswith("softmax.")
         }
+        for name, weight in weights.items():
+            if not torch.isfinite(weight).all():
+                raise ArtifactError(
+                    f"{name}: has numbers that are not finite in {dtype}. Expected numbers that it can hold. Keep the "
+                    f"model in float32."
+                )
         write_atomically(folder / "model.safetensors", to_safetensors(weights))
         vocabulary = self.vocabulary if predicts else self.vocabulary.cut(max_size=max(self.model.word_types, 3))
         vocabulary.save(folder / "vocabulary.txt")
