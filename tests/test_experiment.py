@@ -440,7 +440,7 @@ def test_control_c_ends_the_command_with_a_friendly_word(with_corpus, tiny_run, 
         _, errors = process.communicate(timeout=SECONDS)
         assert process.returncode == 130
     last = errors.splitlines()[-1]
-    assert last == "isogloss: stopped. What is finished is kept; the same command goes on from there."
+    assert last == "isogloss: stopped. What is finished is kept; give the same command again to go on."
     assert "Traceback" not in errors
     assert not list(with_corpus.rglob("*.partial"))
     done = run(tiny_recipe, with_corpus, overrides=METHOD)

@@ -102,6 +102,7 @@ def test_every_option_reaches_the_settings(command, text, tmp_path):
     words = ["train-lm", text, "-l", "es", "-o", tmp_path / "es", "--size", "tiny", "--json", "--epochs", 3]
     words += ["--count-words", 3000, "--vocabulary", 10, "--word-types", 7, "--rows", 16, "--dropout", 0.25]
     words += ["--learning-rate", 0.01, "--evaluate-every", 6, "--patience", 1, "--checkpoint-minutes", 5]
+    words += ["--max-steps", 40]
     words += ["--precision", "bfloat16", "--device", "cpu", "--threads", 1, "--max-sentences", 1500]
     ended = command(*words)
     assert ended.status == 0, ended.errors
@@ -113,8 +114,8 @@ def test_every_option_reaches_the_settings(command, text, tmp_path):
     found = {name: training[name] for name in ("epochs", "counted_words", "vocabulary_size", "rows", "dropout")}
     assert found == {"epochs": 3, "counted_words": 3000, "vocabulary_size": 10, "rows": 16, "dropout": 0.25}
     assert (training["model"]["word_types"], training["model"]["projection_width"]) == (7, 32)
-    loop = {name: training["loop"][name] for name in ("learning_rate", "evaluate_every", "patience")}
-    assert loop == {"learning_rate": 0.01, "evaluate_every": 6, "patience": 1}
+    loop = {name: training["loop"][name] for name in ("learning_rate", "evaluate_every", "patience", "max_steps")}
+    assert loop == {"learning_rate": 0.01, "evaluate_every": 6, "patience": 1, "max_steps": 40}
     assert "checkpoint_seconds" not in training["loop"], "nothing of the weights depends on it"
 
 
@@ -182,7 +183,7 @@ def test_a_stop_saves_and_says_how_to_go_on(text, tmp_path, finished, kind):
         output, errors = process.communicate(timeout=SECONDS)
     assert (process.returncode, output) == (130, "")
     assert errors.splitlines()[-1] == (
-        "isogloss: stopped. What is finished is kept; the same command goes on from there."
+        "isogloss: stopped. What is finished is kept; give the same command again to go on."
     )
     assert leftovers(tmp_path) == [".es.checkpoints"]
     assert steps_saved(out) >= 10

@@ -22,7 +22,7 @@ def main() -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         print(
-            "isogloss: stopped. What is finished is kept; the same command goes on from there.",
+            "isogloss: stopped. What is finished is kept; give the same command again to go on.",
             file=sys.stderr,
         )
         sys.exit(130)

@@ -1,4 +1,5 @@
-"""One function per command, for notebooks and for the command line alike.
+"""One function per command, for notebooks and for the command line alike; the two longest, `train_lm` and `embed`, have
+files of their own.
 
 Each receives paths and plain values, makes one artifact or answer, and returns what a person would want to know of it.
 """
