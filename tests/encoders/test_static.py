@@ -108,7 +108,9 @@ def test_vectors_are_the_strongest_directions_of_the_information(width):
 def test_the_decomposition_agrees_with_an_exact_one():
     torch.manual_seed(0)
     table = torch.randn(40, 30) * (torch.rand(40, 30) < 0.3)
-    found = static._strongest_directions(table.to_sparse_coo().coalesce(), 6, 8, 1).double()
+    found = static._strongest_directions(
+        table.to_sparse_coo().coalesce(), 6, CooccurrenceSettings(power_iterations=8), 1
+    ).double()
     left, values, _ = torch.linalg.svd(table.double())
     expected = left[:, :6] * values[:6]
     signs = (found * expected).sum(dim=0).sign()

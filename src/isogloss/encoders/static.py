@@ -5,7 +5,7 @@ A word is described by the words within a few places of it. Each count becomes p
     ppmi(w, c) = max(0, log( p(w, c) / (p(w) p_a(c)) )),    p_a(c) ∝ count(c)^0.75
 
 which tells how much more often the two meet than chance would have it, and a truncated singular value decomposition
-keeps the strongest directions, each weighted by its singular value. Skip-gram factorises nearly the same matrix step
+keeps the strongest directions, each weighted by a power of its singular value. Skip-gram factorises nearly the same matrix step
 by step; this takes seconds for a million words, a minute for ten, and has no learning rate.
 
 The vectors serve twice: aligned like anchors they are the baseline `static`, and a language model that starts from
@@ -30,8 +30,6 @@ log = logging.getLogger(__name__)
 
 SMOOTHING = 0.75
 """Exponent of the contexts' counts: rare contexts would else seem too telling (Levy et al. 2015)."""
-WEIGHTING = 1.0
-"""Exponent of the singular values. A half is usual; with the whole, English and Spanish agree a little better."""
 PAIRS_COUNTED_TOGETHER = 4_000_000
 """Word pairs held before they are merged into the counts; bounds memory, not the result."""
 
@@ -72,7 +70,7 @@ def cooccurrence_vectors(
         check_invariants=True,
     ).coalesce()
     log.debug("%d pairs, %d of them positive, from %d meetings", len(counts), int(positive.sum()), int(total))
-    vectors = _strongest_directions(table, width, settings.power_iterations, seed)
+    vectors = _strongest_directions(table, width, settings, seed)
     return vectors / vectors.square().mean().sqrt().clamp(min=1e-12)
 
 
@@ -151,7 +149,9 @@ def _blocks(
         yield np.concatenate(block)
 
 
-def _strongest_directions(table: Tensor, width: int, power_iterations: int, seed: int) -> Float[Tensor, "types width"]:
+def _strongest_directions(
+    table: Tensor, width: int, settings: CooccurrenceSettings, seed: int
+) -> Float[Tensor, "types width"]:
     """Return the left singular vectors of a sparse table, weighted; zeros beyond its rank."""
     generator = torch.Generator().manual_seed(seed)
     sought = min(width + 16, *table.shape)
@@ -159,7 +159,7 @@ def _strongest_directions(table: Tensor, width: int, power_iterations: int, seed
     basis = torch.linalg.qr(
         torch.sparse.mm(table, torch.randn(table.shape[1], sought, generator=generator, dtype=table.dtype))
     ).Q
-    for _ in range(power_iterations):
+    for _ in range(settings.power_iterations):
         basis = torch.linalg.qr(torch.sparse.mm(turned, basis)).Q
         basis = torch.linalg.qr(torch.sparse.mm(table, basis)).Q
     left, values, _ = torch.linalg.svd(torch.sparse.mm(turned, basis).mT, full_matrices=False)
@@ -167,5 +167,5 @@ def _strongest_directions(table: Tensor, width: int, power_iterations: int, seed
     rank = int((values > values[0] * max(table.shape) * torch.finfo(values.dtype).eps).sum())
     kept = min(width, rank)
     vectors = torch.zeros(table.shape[0], width)
-    vectors[:, :kept] = ((basis @ left)[:, :kept] * values[:kept] ** WEIGHTING).float()
+    vectors[:, :kept] = ((basis @ left)[:, :kept] * values[:kept] ** settings.weighting).float()
     return vectors
