@@ -5,8 +5,8 @@ A word is described by the words within a few places of it. Each count becomes p
     ppmi(w, c) = max(0, log( p(w, c) / (p(w) p_a(c)) )),    p_a(c) ∝ count(c)^0.75
 
 which tells how much more often the two meet than chance would have it, and a truncated singular value decomposition
-keeps the strongest directions, each weighted by a power of its singular value. Skip-gram factorises nearly the same matrix step
-by step; this takes seconds for a million words, a minute for ten, and has no learning rate.
+keeps the strongest directions, each weighted by a power of its singular value. Skip-gram factorises nearly the same
+matrix step by step; this takes seconds for a million words, a minute for ten, and has no learning rate.
 
 The vectors serve twice: aligned like anchors they are the baseline `static`, and a language model that starts from
 them knows which words are alike before its first step.
