@@ -13,8 +13,8 @@ class CooccurrenceSettings(Settings):
     contexts: PositiveInt = 10_000
     """Most frequent word types that describe others."""
     weighting: NonNegativeFloat = 1.0
-    """Exponent of the singular values, by which the directions are weighted. The whole suits the words of real text a
-    little better than the usual half, which suits the invented languages."""
+    """Exponent of the singular values, by which the directions are weighted. A half is usual; with the whole, words and
+    their translations agree a little better."""
     power_iterations: NonNegativeInt = 2
     """Rounds by which the decomposition is made more exact."""
 
