@@ -53,7 +53,7 @@ def write_text(path: Path, folder: Path, size: int) -> None:
 def main() -> None:
     """Run the benchmark and print one JSON object."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", type=Path, help="for example /work/shared/data/text")
+    parser.add_argument("folder", type=Path, help="holds LANGUAGE.txt.xz")
     parser.add_argument("--megabytes", type=int, default=1000)
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--size", default="small")
