@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from isogloss.compute.interruption import stop_requested
-from isogloss.compute.workers import Event, Task, run_tasks
+from isogloss.compute.workers import Event, Task, report, run_tasks
 from isogloss.errors import AlignmentError, TrainingError
 
 WORK = '''
@@ -183,6 +183,14 @@ def test_asking_this_process_stops_between_two_tasks(folder):
         run_tasks(tasks, workers=0, threads=1, on_event=events.append)
     assert {event["task"] for event in events} == {"one"}
     assert not stop_requested(), "the flag is down for the next run"
+
+
+def test_after_its_tasks_nobody_listens_to_this_process():
+    events: list[Event] = []
+    run_tasks([Task("a", print, {})], workers=0, threads=1, on_event=events.append)
+    told = len(events)
+    report("progress")
+    assert len(events) == told == 2
 
 
 def test_tasks_that_wait_for_one_another_are_an_error_of_ours(folder):

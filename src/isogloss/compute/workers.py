@@ -96,9 +96,13 @@ def _in_order(tasks: Sequence[Task]) -> Iterator[Task]:
 
 
 def _run_here(task: Task, threads: int, on_event: Callable[[Event], None]) -> None:
+    """Run one task in this process; afterwards nobody listens any more, whatever else is called here."""
     global _send
     _send = on_event
-    _run(task, threads)
+    try:
+        _run(task, threads)
+    finally:
+        _send = _say_nothing
 
 
 def _run(task: Task, threads: int) -> None:
