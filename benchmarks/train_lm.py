@@ -96,7 +96,7 @@ def summary(values: list[float], digits: int = 0) -> list[float]:
 def main() -> None:
     """Run the benchmark and print one JSON object."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("text", type=Path, help="raw text, for example /work/shared/data/text/en.txt.xz")
+    parser.add_argument("text", type=Path, help="raw text, one sentence a line; plain, gz, xz or zst")
     parser.add_argument("--language", default="en")
     parser.add_argument("--size", default="small", choices=list(SIZES))
     parser.add_argument("--rounds", type=int, default=9)

@@ -273,7 +273,7 @@ def test_two_runs_in_one_folder_do_not_mix(finished, tiny_recipe):
 
     run(tiny_recipe, finished, overrides=METHOD, on_event=begin_another)
     assert refusals == [
-        f"{finished}: another run is writing here. Expected to be alone. Wait for it, or choose another folder with -o."
+        f"{finished}: another process is writing here. Expected to be alone. Wait for it, or choose another folder."
     ]
 
 

@@ -261,23 +261,27 @@ def remove_drafts_of(folder: Path) -> None:
 
 
 @contextmanager
-def only_writer(folder: Path) -> Iterator[None]:
-    """Within the block, be the only process that makes an artifact at `folder`.
+def only_writer(folder: Path, *, lock: Path | None = None) -> Iterator[None]:
+    """Within the block, be the only process that writes at `folder`.
 
-    The lock is a file beside it, `.NAME.lock`. The operating system lets go of it when the process ends, however.
+    The operating system lets go of the lock when the process ends, however.
+
+    Args:
+        folder: An artifact or a run.
+        lock: The file that is the lock; by default `.NAME.lock` beside the folder.
 
     Raises:
-        OutputError: Another process is making it.
+        OutputError: Another process is writing there, or the lock cannot be written.
     """
     try:
         import fcntl
     except ImportError:  # not on Windows
         yield
         return
-    path = folder.parent / f".{folder.name}.lock"
+    path = lock or folder.parent / f".{folder.name}.lock"
     while True:
         with writing_to(folder):
-            folder.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             file = path.open("w")
         with file:
             try:

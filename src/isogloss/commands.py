@@ -4,13 +4,13 @@ files of their own.
 Each receives paths and plain values, makes one artifact or answer, and returns what a person would want to know of it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from pydantic import ValidationError
 
-from isogloss.artifacts import build_artifact, check_files, hash_file, read_manifest
+from isogloss.artifacts import Manifest, build_artifact, check_files, hash_file, read_manifest
 from isogloss.errors import ConlluError, OutputError, RecipeError, TextError
 from isogloss.plan import FORMATS
 from isogloss.recipe import LanguageCorpus
@@ -21,6 +21,7 @@ S = TypeVar("S", bound=Settings)
 
 if TYPE_CHECKING:
     from isogloss.corpus.sentence import Sentence
+    from isogloss.encoders.elmo.embedder import ELMoEncoder
 
 
 def import_elmo(weights: Path, options: Path, out: Path, *, language: str) -> dict[str, Any]:
@@ -36,19 +37,8 @@ def import_elmo(weights: Path, options: Path, out: Path, *, language: str) -> di
     from isogloss.encoders.elmo.published import read_published
 
     encoder = read_published(weights, options, language=language)
-
-    def make(draft: Path) -> dict[str, Any]:
-        encoder.save(draft)
-        return {"card": encoder.card}
-
-    build_artifact(
-        Path(out).absolute(),
-        "encoder",
-        make,
-        format=FORMATS["encoder"],
-        settings={"language": language},
-        inputs={"weights": hash_file(Path(weights)), "options": hash_file(Path(options))},
-    )
+    inputs = {"weights": hash_file(Path(weights)), "options": hash_file(Path(options))}
+    _store(out, encoder, encoder.save, settings={"language": language}, inputs=inputs)
     return {"layers": encoder.layers, "width": encoder.width}
 
 
@@ -62,7 +52,7 @@ def export_elmo(model: Path, out: Path) -> None:
     from isogloss.encoders.elmo.embedder import ELMoEncoder
     from isogloss.encoders.elmo.published import write_published
 
-    manifest = read_manifest(_artifact(model, "encoder"))
+    manifest = sound_model(model)
     encoder = ELMoEncoder.load(model)
     build_artifact(
         Path(out).absolute(),
@@ -90,7 +80,7 @@ def shrink_lm(model: Path, out: Path) -> dict[str, Any]:
 
     from isogloss.encoders.elmo.embedder import ELMoEncoder
 
-    manifest = read_manifest(_artifact(model, "encoder"))
+    manifest = sound_model(model)
     if Path(out).resolve() == Path(model).resolve():
         raise OutputError(
             f"{out}: is the model itself, whose softmax would be lost. Expected another folder. Name one."
@@ -98,15 +88,10 @@ def shrink_lm(model: Path, out: Path) -> dict[str, Any]:
     encoder = ELMoEncoder.load(model)
     before = sum(file.stat().st_size for file in Path(model).iterdir())
 
-    def make(draft: Path) -> dict[str, Any]:
-        encoder.save(draft, predicts=False, dtype=torch.float16)
-        return {"card": encoder.card}
-
-    build_artifact(
-        Path(out).absolute(),
-        "encoder",
-        make,
-        format=FORMATS["encoder"],
+    _store(
+        out,
+        encoder,
+        lambda draft: encoder.save(draft, predicts=False, dtype=torch.float16),
         settings={"language": encoder.language, "predicts": False, "stored": "float16"},
         inputs={"encoder": manifest.key},
         seed=manifest.content.get("seed"),
@@ -129,7 +114,7 @@ def anchors(
     from isogloss.lexicon.settings import AnchorSettings
 
     settings = checked(AnchorSettings, min_count=min_count, max_sentences=max_sentences)
-    manifest = read_manifest(_artifact(model, "encoder"))
+    manifest = sound_model(model)
     language = ELMoEncoder.load(model).language
     corpus = _corpus(text, tokenised)
     made = build_artifact(
@@ -272,9 +257,21 @@ def checked(kind: type[S], **values: Any) -> S:
         raise RecipeError(f"{problem['loc'][0]}: found {problem['input']!r}. {message}. Change it.") from error
 
 
-def _artifact(folder: Path, kind: str) -> Path:
-    check_files(Path(folder), read_manifest(Path(folder), kind=kind))
-    return Path(folder)
+def _store(out: Path, encoder: "ELMoEncoder", save: Callable[[Path], None], **facts: Any) -> None:
+    """Write an encoder as an artifact, with its card in the manifest; `facts` are those of `build_artifact`."""
+
+    def make(draft: Path) -> dict[str, Any]:
+        save(draft)
+        return {"card": encoder.card}
+
+    build_artifact(Path(out).absolute(), "encoder", make, format=FORMATS["encoder"], **facts)
+
+
+def sound_model(folder: Path) -> Manifest:
+    """Return the manifest of a language model whose files are as they were written."""
+    manifest = read_manifest(Path(folder), kind="encoder")
+    check_files(Path(folder), manifest)
+    return manifest
 
 
 def _annotated_lines(text: Path, language: str, tokenised: bool) -> Iterator["Sentence"]:

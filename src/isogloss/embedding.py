@@ -6,8 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isogloss.artifacts import check_files, read_manifest
-from isogloss.commands import checked, readable
+from isogloss.commands import checked, readable, sound_model
 from isogloss.compute.settings import ComputeSettings
 from isogloss.compute.workers import Event
 from isogloss.errors import OutputError, RecipeError, TextError
@@ -72,7 +71,7 @@ def embed(
         if number is not None and number < 1:
             raise RecipeError(f"{name}: found {number}. Expected 1 or more. Change it.")
     threads = checked(ComputeSettings, threads=threads).threads
-    check_files(Path(model), read_manifest(Path(model), kind="encoder"))
+    sound_model(model)
     readable(text)
     if Path(out).resolve() == Path(text).resolve():
         raise OutputError(f"{out}: is the text itself. Expected another file for its vectors. Choose another name.")

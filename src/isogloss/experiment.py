@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from isogloss.artifacts import remove_drafts, up_to_date, versions, write_atomically, writing_to
+from isogloss.artifacts import only_writer, remove_drafts, up_to_date, versions, write_atomically, writing_to
 from isogloss.compute.workers import Event, Task, run_tasks
 from isogloss.errors import OutputError, RecipeError
 from isogloss.plan import Stage, plan_stages, run_stage
@@ -72,7 +72,7 @@ def run(
     _refuse_to_mix(folder)
     with writing_to(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with _only_run_in(folder):
+    with only_writer(folder, lock=folder / LOCK):
         remove_drafts(folder)
         stages = plan_stages(recipe, folder)
         missing = [stage for stage in stages if not up_to_date(folder / stage.name, stage.key)]
@@ -164,25 +164,3 @@ def _log_file(path: Path) -> Iterator[Callable[[Event], None]]:
                 file.write((json.dumps(event, ensure_ascii=False) + "\n").encode())
 
         yield write
-
-
-@contextmanager
-def _only_run_in(folder: Path) -> Iterator[None]:
-    """Hold the folder for this process; the operating system lets go if the process dies."""
-    try:
-        import fcntl
-    except ImportError:  # not on Windows
-        yield
-        return
-    path = folder / LOCK
-    with writing_to(path):
-        file = path.open("w")
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise OutputError(
-                f"{folder}: another run is writing here. Expected to be alone. Wait for it, or choose another folder "
-                f"with -o."
-            ) from error
-        yield

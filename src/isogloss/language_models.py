@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isogloss.artifacts import check_files, only_writer, read_manifest, remove_drafts_of, up_to_date
-from isogloss.commands import checked, hash_of_text, readable
+from isogloss.artifacts import only_writer, remove_drafts_of, up_to_date
+from isogloss.commands import checked, hash_of_text, readable, sound_model
 from isogloss.compute.interruption import graceful_interrupt
 from isogloss.compute.settings import ComputeSettings
 from isogloss.compute.workers import Event, Task, run_tasks
@@ -159,8 +159,7 @@ def _settings(
 
 def _check_reference(folder: Path, settings: "BiLMTrainingSettings") -> str:
     """Refuse a model that one of these settings cannot start from, before any long work; return its key."""
-    manifest = read_manifest(folder, kind="encoder")
-    check_files(folder, manifest)
+    manifest = sound_model(folder)
     found = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
     theirs, ours = found["model"], settings.model_dump(mode="json")["model"]
     odd = [name for name in ours if name != "word_types" and theirs.get(name) != ours[name]]
