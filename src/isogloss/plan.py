@@ -24,7 +24,7 @@ from isogloss.stages import SpacePlan
 
 log = logging.getLogger(__name__)
 
-FORMATS = {"corpus": 1, "encoder": 1, "anchors": 1, "static": 1, "alignments": 1, "parser": 1, "parsed": 1}
+FORMATS = {"corpus": 1, "encoder": 1, "anchors": 2, "static": 1, "alignments": 1, "parser": 1, "parsed": 1}
 """Version of each kind; raise one when its content changes for the same settings and inputs."""
 _TIME_AND_MEMORY = {"checkpoint_seconds"}
 """Settings that no artifact's content depends on."""

@@ -38,7 +38,7 @@ def same(one: AnchorSums, two: AnchorSums, *, tolerance: float) -> bool:
         and torch.equal(one.counts, two.counts)
         and all(
             torch.allclose(getattr(one, name), getattr(two, name), rtol=tolerance, atol=tolerance)
-            for name in ("totals", "squared_norms", "norms")
+            for name in ("totals", "type_norms", "squared_norms", "norms")
         )
     )
 

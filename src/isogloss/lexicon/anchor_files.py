@@ -1,8 +1,9 @@
 """Anchors on disk: a folder of plain files that other tools can open.
 
 =========================  ============================================================================
-``anchors.safetensors``    ``vectors`` (layers types width, float32), ``counts`` (types, int64) and
-                           ``mean_norms`` (layers, float64)
+``anchors.safetensors``    ``vectors`` (layers types width, float32), ``counts`` (types, int64),
+                           ``mean_norms`` (layers, float64) and, where tokens were seen,
+                           ``token_norms`` and ``token_squares`` (layers types, float64)
 ``words.txt``              one word type per line, in the order of the vectors
 ``settings.json``          ``language`` and the numbers of the ``layers``
 =========================  ============================================================================
@@ -42,6 +43,9 @@ def save_anchors(folder: Path | str, anchors: Sequence[Anchors]) -> None:
         "counts": first.counts.contiguous(),
         "mean_norms": torch.tensor([each.mean_norm for each in anchors], dtype=torch.float64),
     }
+    for name in _SPREADS:
+        if getattr(first, name) is not None:
+            tensors[name] = torch.stack([getattr(each, name) for each in anchors])
     settings = {"language": first.language, "layers": [each.layer for each in anchors]}
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -74,11 +78,14 @@ def load_anchors(folder: Path | str, layer: int) -> Anchors:
         with safe_open(path, framework="pt") as tensors:
             vectors = tensors.get_slice("vectors")[layers.index(layer)]  # types width
             counts, mean_norms = tensors.get_tensor("counts"), tensors.get_tensor("mean_norms")
+            known = [name for name in _SPREADS if name in tensors.keys()]  # noqa: SIM118 - not a dict
+            spreads = {name: tensors.get_slice(name)[layers.index(layer)] for name in known}
     except (OSError, SafetensorError, IndexError) as error:
         raise ArtifactError(
             f"{path}: cannot be read ({error}). It holds the tensors vectors, counts and mean_norms. {_AGAIN}"
         ) from error
     fits = vectors.ndim == 2 and len(vectors) == len(words) and counts.shape == (len(words),)
+    fits = fits and all(spread.shape == (len(words),) for spread in spreads.values())
     if not fits or mean_norms.shape != (len(layers),):
         raise ArtifactError(
             f"{path}: vectors of shape {tuple(vectors.shape)}, counts {tuple(counts.shape)} and mean_norms "
@@ -94,6 +101,7 @@ def load_anchors(folder: Path | str, layer: int) -> Anchors:
         vectors=vectors.float(),
         counts=counts.to(torch.int64),
         mean_norm=float(mean_norms[layers.index(layer)]),
+        **{name: spread.double() for name, spread in spreads.items()},
     )
 
 
@@ -104,6 +112,7 @@ def load_all_anchors(folder: Path | str) -> tuple[Anchors, ...]:
 
 
 _AGAIN = "Gather the anchors again."
+_SPREADS = ("token_norms", "token_squares")
 
 
 def _read_settings(path: Path) -> tuple[str, list[int]]:

@@ -33,9 +33,16 @@ class Anchors:
     """How often each word type was seen."""
     mean_norm: float
     """Mean L2 norm over all tokens of the layer, also of those whose type was too rare for an anchor."""
+    token_norms: Float64[Tensor, " types"] | None = None
+    """Mean L2 norm of the tokens of each word type; None where only the vectors are known."""
+    token_squares: Float64[Tensor, " types"] | None = None
+    """Mean squared L2 norm of the tokens of each word type. Less the anchor's own squared norm, it is the variance
+    of the tokens around their anchor."""
 
     def __post_init__(self):
         assert len(self.words) == len(self.vectors) == len(self.counts), "one vector and count per word type"
+        for spread in (self.token_norms, self.token_squares):
+            assert spread is None or len(spread) == len(self.words), "one number per word type"
         assert len(set(self.words)) == len(self.words), "every word type has one anchor"
         finite = torch.isfinite(self.vectors).all(dim=1)
         if not finite.all():
@@ -114,6 +121,8 @@ class Anchors:
             vectors=self.vectors[kept],
             counts=self.counts[kept],
             mean_norm=self.mean_norm,
+            token_norms=None if self.token_norms is None else self.token_norms[kept],
+            token_squares=None if self.token_squares is None else self.token_squares[kept],
         )
 
     def __len__(self) -> int:
@@ -142,8 +151,11 @@ class AnchorSums:
     """Word types by code point, so that the order of merging leaves no trace."""
     totals: Float64[Tensor, "types layers width"]
     """Sum of the vectors."""
+    type_norms: Float64[Tensor, "types layers"]
+    """Sum of the L2 norms. |total| / type_norms is the mean cosine of tokens and their anchor, each token weighing as
+    much as its norm."""
     squared_norms: Float64[Tensor, "types layers"]
-    """Sum of the squared L2 norms; with `totals` it gives the spread within a word type."""
+    """Sum of the squared L2 norms; with `totals` it gives the variance within a word type."""
     counts: Int64[Tensor, " types"]
     norms: Float64[Tensor, " layers"]
     """Sum of the L2 norms of all tokens, also of those that were passed over because their type was not wanted."""
@@ -164,6 +176,7 @@ class AnchorSums:
         return AnchorSums(
             words=words,
             totals=merged(self.totals, other.totals),
+            type_norms=merged(self.type_norms, other.type_norms),
             squared_norms=merged(self.squared_norms, other.squared_norms),
             counts=merged(self.counts, other.counts),
             norms=self.norms + other.norms,
@@ -183,6 +196,8 @@ class AnchorSums:
         kept = sorted(frequent, key=lambda row: (-counts[row], self.words[row]))[:max_types]
         rows = torch.tensor(kept, dtype=torch.int64)
         means = (self.totals[rows] / self.counts[rows, None, None]).float()  # types layers width
+        token_norms = self.type_norms[rows] / self.counts[rows, None]  # types layers
+        token_squares = self.squared_norms[rows] / self.counts[rows, None]
         mean_norms = self.norms / max(self.tokens, 1)  # layers
         return tuple(
             Anchors(
@@ -192,6 +207,8 @@ class AnchorSums:
                 vectors=means[:, layer].contiguous(),
                 counts=self.counts[rows],
                 mean_norm=float(mean_norms[layer]),
+                token_norms=token_norms[:, layer].contiguous(),
+                token_squares=token_squares[:, layer].contiguous(),
             )
             for layer in range(means.shape[1])
         )
@@ -210,6 +227,7 @@ class AnchorAccumulator:
         self._row_by_word: dict[str, int] = {}
         room = 1024 if self._wanted is None else len(self._wanted)
         self._totals = torch.zeros(room, layers, width, dtype=torch.float64)
+        self._type_norms = torch.zeros(room, layers, dtype=torch.float64)
         self._squared_norms = torch.zeros(room, layers, dtype=torch.float64)
         self._counts = torch.zeros(room, dtype=torch.int64)
         self._norms, self._tokens = torch.zeros(layers, dtype=torch.float64), 0
@@ -223,16 +241,18 @@ class AnchorAccumulator:
         vectors = vectors.detach().to("cpu", torch.float64)
         _refuse_non_finite(words, vectors)
         squared_norms = vectors.square().sum(dim=-1)  # tokens layers
-        self._norms += squared_norms.sqrt().sum(dim=0)
+        norms = squared_norms.sqrt()
+        self._norms += norms.sum(dim=0)
         self._tokens += len(words)
         if self._wanted is not None:
             kept = [place for place, word in enumerate(words) if word in self._wanted]
             words = [words[place] for place in kept]
-            vectors, squared_norms = vectors[kept], squared_norms[kept]
+            vectors, norms, squared_norms = vectors[kept], norms[kept], squared_norms[kept]
         row_by_word = self._row_by_word
         rows = torch.tensor([row_by_word.setdefault(word, len(row_by_word)) for word in words], dtype=torch.int64)
         self._make_room()
         self._totals.index_add_(0, rows, vectors)
+        self._type_norms.index_add_(0, rows, norms)
         self._squared_norms.index_add_(0, rows, squared_norms)
         self._counts.index_add_(0, rows, torch.ones_like(rows))
 
@@ -243,6 +263,7 @@ class AnchorAccumulator:
         return AnchorSums(
             words=words,
             totals=self._totals[rows],
+            type_norms=self._type_norms[rows],
             squared_norms=self._squared_norms[rows],
             counts=self._counts[rows],
             norms=self._norms.clone(),
@@ -258,8 +279,8 @@ class AnchorAccumulator:
             def grown(sums: Tensor) -> Tensor:
                 return torch.cat([sums, sums.new_zeros(more, *sums.shape[1:])])
 
-            self._totals, self._squared_norms = grown(self._totals), grown(self._squared_norms)
-            self._counts = grown(self._counts)
+            self._totals, self._counts = grown(self._totals), grown(self._counts)
+            self._type_norms, self._squared_norms = grown(self._type_norms), grown(self._squared_norms)
 
 
 def _refuse_non_finite(words: Sequence[str], vectors: Float64[Tensor, "tokens layers width"]) -> None:
