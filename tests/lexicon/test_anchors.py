@@ -75,6 +75,7 @@ def test_sums_agree_with_a_loop_over_tokens(tokens):
         for layer in range(LAYERS):
             assert torch.allclose(sums.totals[row, layer], sum(vector[layer] for vector in own), atol=1e-9)
             norms = [float((vector[layer] ** 2).sum()) ** 0.5 for vector in own]
+            assert float(sums.type_norms[row, layer]) == pytest.approx(sum(norms))
             assert float(sums.squared_norms[row, layer]) == pytest.approx(sum(norm**2 for norm in norms))
 
 
@@ -85,6 +86,44 @@ def test_sums_add_up_in_any_order(first, second, third):
     # Float64 rounds each sum to 16 digits; the values stay below 1e6.
     assert same((a + b) + c, a + (b + c), tolerance=1e-12)
     assert same(a + b, b + a, tolerance=0.0)
+
+
+@given(st.lists(texts, max_size=5), st.randoms())
+@settings(deadline=None, max_examples=50)
+def test_shares_merge_to_the_sums_of_the_whole_in_any_order(shares, random):
+    whole = sums_of([token for tokens in shares for token in tokens])
+    merged = sums_of([])
+    for tokens in random.sample(shares, len(shares)):
+        merged = merged + sums_of(tokens) if random.random() < 0.5 else sums_of(tokens) + merged
+    assert same(merged, whole, tolerance=1e-12)
+
+
+@given(texts.filter(len))
+@settings(deadline=None, max_examples=50)
+def test_anchors_keep_mean_norm_and_mean_squared_norm_of_their_tokens(tokens):
+    for anchors in sums_of(tokens).anchors("es"):
+        assert anchors.token_norms is not None and anchors.token_squares is not None
+        for row, word in enumerate(anchors.words):
+            own = [[float(x) for x in vector[anchors.layer]] for other, vector in tokens if other == word]
+            squares = [sum(x * x for x in vector) for vector in own]
+            mean_norm = sum(square**0.5 for square in squares) / len(own)
+            assert float(anchors.token_norms[row]) == pytest.approx(mean_norm, rel=1e-12)
+            assert float(anchors.token_squares[row]) == pytest.approx(sum(squares) / len(own), rel=1e-12)
+            # A mean is no longer than the mean of the lengths, and that no longer than the root mean square.
+            assert float(anchors.vectors[row].double().norm()) <= mean_norm * (1 + 1e-6) + 1e-30
+            assert mean_norm**2 <= float(anchors.token_squares[row]) * (1 + 1e-12)
+
+
+@given(texts.filter(len), st.integers(1, 4), st.integers(0, 3))
+@settings(deadline=None, max_examples=50)
+def test_keep_keeps_the_norms_of_the_words_it_keeps(tokens, min_count, max_types):
+    for anchors in sums_of(tokens).anchors("es"):
+        kept = anchors.keep(min_count=min_count, max_types=max_types)
+        assert anchors.token_norms is not None and kept.token_norms is not None
+        assert anchors.token_squares is not None and kept.token_squares is not None
+        rows = [anchors.words.index(word) for word in kept.words]
+        assert kept.token_norms.tolist() == [float(anchors.token_norms[row]) for row in rows]
+        assert kept.token_squares.tolist() == [float(anchors.token_squares[row]) for row in rows]
 
 
 @given(texts, st.integers(0, 8))
@@ -174,3 +213,5 @@ def test_vectors_of_other_tools_become_anchors():
     anchors = Anchors.of_vectors(["a", "b"], torch.tensor([[3.0, 4.0], [0.0, 1.0]]), language="es", layer=2)
     assert anchors.mean_norm == pytest.approx(3.0)
     assert (anchors.layer, len(anchors), anchors.width, anchors.counts.tolist()) == (2, 2, 2, [1, 1])
+    assert anchors.token_norms is None and anchors.token_squares is None
+    assert anchors.keep(max_types=1).token_norms is None

@@ -1,17 +1,31 @@
 """One pass over a text gives its anchors, however it is cut and ordered."""
 
+import importlib
+import operator
+import sys
 import zlib
 from collections.abc import Sequence
+from functools import partial, reduce
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from isogloss.compute.interruption import stop_requested
 from isogloss.corpus.sentence import Sentence
 from isogloss.encoders.encoder import ContextualEmbeddings
-from isogloss.errors import TextError, VectorsError
-from isogloss.lexicon.extraction import extract_anchors, frequent_types, sum_anchors
+from isogloss.errors import TextError, TrainingError, VectorsError
+from isogloss.lexicon.anchor_files import Share
+from isogloss.lexicon.anchors import AnchorSums
+from isogloss.lexicon.extraction import (
+    anchors_of_sums,
+    extract_anchors,
+    frequent_types,
+    gather_occurrences,
+    sum_anchors,
+    sum_anchors_in_processes,
+)
 from isogloss.lexicon.settings import AnchorSettings
 from isogloss.shapes import mask_of_lengths
 
@@ -154,3 +168,253 @@ def test_counting_first_gives_the_same_anchors(texts, min_count, max_types):
         assert torch.equal(one.vectors, other.vectors)
         assert torch.equal(one.counts, other.counts)
         assert one.mean_norm == pytest.approx(other.mean_norm)
+
+
+def same(one: AnchorSums, other: AnchorSums, *, tolerance: float) -> bool:
+    names = ("totals", "type_norms", "squared_norms", "norms")
+    return (
+        (one.words, one.tokens) == (other.words, other.tokens)
+        and torch.equal(one.counts, other.counts)
+        and all(
+            torch.allclose(getattr(one, name), getattr(other, name), rtol=tolerance, atol=tolerance) for name in names
+        )
+    )
+
+
+@given(texts, st.integers(1, 40), st.integers(1, 5), st.integers(1, 12))
+@settings(deadline=None, max_examples=40)
+def test_shares_of_a_text_add_up_to_the_whole(texts, batch_words, parts, max_sentences):
+    sentences = sentences_of(*texts)
+    chosen = AnchorSettings(batch_words=batch_words, max_sentences=max_sentences)
+    whole, encoder = InventedEncoder(), InventedEncoder()
+    expected = sum_anchors(whole, sentences, settings=chosen)
+    shares = [
+        sum_anchors(encoder, sentences, settings=chosen, share=Share(number, parts)) for number in range(1, parts + 1)
+    ]
+    # Float64 keeps 16 digits; some dozen numbers below 100 are added.
+    assert same(reduce(operator.add, shares), expected, tolerance=1e-12)
+    assert sorted(encoder.batches) == sorted(whole.batches), "the same batches, dealt out"
+
+
+@given(texts, st.integers(1, 4), st.integers(1, 4))
+@settings(deadline=None, max_examples=20)
+def test_processes_of_several_machines_share_a_text(texts, machines, processes):
+    """The number of a share within a share is what every process of every machine works on."""
+    sentences = sentences_of(*texts)
+    chosen = AnchorSettings(batch_words=6)
+    parts = [
+        Share(machine + process * machines, machines * processes)
+        for machine in range(1, machines + 1)
+        for process in range(processes)
+    ]
+    shares = [sum_anchors(InventedEncoder(), sentences, settings=chosen, share=part) for part in parts]
+    assert same(
+        reduce(operator.add, shares), sum_anchors(InventedEncoder(), sentences, settings=chosen), tolerance=1e-12
+    )
+
+
+WORK = '''
+"""An encoder and a text that other processes find by name."""
+
+import os
+import time
+import zlib
+from pathlib import Path
+
+import torch
+
+from isogloss.corpus.sentence import Sentence
+from isogloss.encoders.encoder import ContextualEmbeddings
+from isogloss.errors import VectorsError
+from isogloss.shapes import mask_of_lengths
+
+
+class Encoder:
+    layers, width = 2, 3
+
+    def encode(self, sentences):
+        mask = mask_of_lengths([len(sentence) for sentence in sentences])
+        vectors = torch.zeros(*mask.shape, 2, 3)
+        for row, sentence in enumerate(sentences):
+            for column, form in enumerate(sentence.forms):
+                code = zlib.crc32(form.encode()) % 997 / 7 + column / 3
+                vectors[row, column] = torch.tensor([[code, 1, column], [code / 3, code, 2]])
+        return ContextualEmbeddings(vectors=vectors, mask=mask)
+
+
+class Dying(Encoder):
+    def encode(self, sentences):
+        os._exit(9)
+
+
+class Refusing(Encoder):
+    def encode(self, sentences):
+        raise VectorsError("Layer 0: it diverged.")
+
+
+class Slow(Encoder):
+    def __init__(self, folder):
+        self.folder = Path(folder)
+
+    def encode(self, sentences):
+        (self.folder / f"reading-{os.getpid()}").touch()
+        time.sleep(0.05)
+        return super().encode(sentences)
+
+
+def read(number):
+    for place in range(number):
+        forms = [f"w{(place * step) % 23}" for step in range(1, 2 + place % 7)]
+        yield Sentence.of_forms(forms, language="es")
+'''
+
+
+@pytest.fixture
+def work(tmp_path, monkeypatch):
+    (tmp_path / "invented_work.py").write_text(WORK)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "invented_work", raising=False)
+    return importlib.import_module("invented_work")
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_the_number_of_processes_does_not_show(work, tmp_path, processes):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    seen: list[tuple[int, int]] = []
+    chosen = AnchorSettings(batch_words=16, max_sentences=90)
+    found = sum_anchors_in_processes(
+        work.Encoder,
+        partial(work.read, 100),
+        language="es",
+        processes=processes,
+        scratch=scratch,
+        settings=chosen,
+        words=[f"w{number}" for number in range(20)],
+        progress=lambda sentences, words: seen.append((sentences, words)),
+    )
+    expected = sum_anchors(
+        work.Encoder(), work.read(100), settings=chosen, words=[f"w{number}" for number in range(20)]
+    )
+    assert same(found, expected, tolerance=1e-12)
+    assert seen == sorted(seen) and seen[-1] == (90, expected.tokens)
+    assert list(scratch.iterdir()) == [], "nothing is left behind"
+
+
+def test_processes_do_a_share_of_a_text_together(work, tmp_path):
+    chosen = AnchorSettings(batch_words=16)
+    second = sum_anchors_in_processes(
+        work.Encoder,
+        partial(work.read, 60),
+        language="es",
+        processes=2,
+        scratch=tmp_path,
+        settings=chosen,
+        share=Share(2, 2),
+    )
+    first = sum_anchors(work.Encoder(), work.read(60), settings=chosen, share=Share(1, 2))
+    assert first.tokens > 0 and second.tokens > 0
+    assert same(first + second, sum_anchors(work.Encoder(), work.read(60), settings=chosen), tolerance=1e-12)
+
+
+def test_an_error_in_a_process_reaches_the_caller_and_leaves_nothing(work, tmp_path):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with pytest.raises(VectorsError, match=r"^Layer 0: it diverged\.$"):
+        sum_anchors_in_processes(work.Refusing, partial(work.read, 9), language="es", processes=2, scratch=scratch)
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_killed_process_is_told(work, tmp_path):
+    with pytest.raises(TrainingError, match=r"^Anchors of es: one of 2 processes was killed.* Take fewer processes"):
+        sum_anchors_in_processes(work.Dying, partial(work.read, 9), language="es", processes=2, scratch=tmp_path)
+
+
+def test_asking_to_stop_ends_all_processes_between_two_batches(work, tmp_path):
+    asked = []
+
+    def ask(sentences: int, words: int) -> None:
+        asked.append(sentences)
+        stop_requested.ask()
+
+    with pytest.raises(KeyboardInterrupt):
+        sum_anchors_in_processes(
+            partial(work.Slow, tmp_path),
+            partial(work.read, 100_000),
+            language="es",
+            processes=2,
+            scratch=tmp_path,
+            settings=AnchorSettings(batch_words=8),
+            progress=ask,
+        )
+    assert asked and asked[-1] < 100_000
+    assert not stop_requested(), "the flag is down for what comes next"
+    assert not list(tmp_path.glob(".sums-*"))
+
+
+def test_one_process_stops_between_two_batches_too():
+    def ask(sentences: int, words: int) -> None:
+        stop_requested.ask()
+
+    encoder = InventedEncoder()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            sum_anchors(encoder, TEXT, settings=AnchorSettings(batch_words=1), progress=ask)
+    finally:
+        stop_requested.clear()
+    assert len(encoder.batches) == 1
+
+
+def test_anchors_of_merged_sums_are_those_of_the_whole_text():
+    chosen = AnchorSettings(min_count=2, batch_words=4)
+    sums = [sum_anchors(InventedEncoder(), TEXT, settings=chosen, share=Share(number, 2)) for number in (1, 2)]
+    merged = anchors_of_sums(sums[1] + sums[0], language="es", settings=chosen)
+    whole = extract_anchors(InventedEncoder(), TEXT, language="es", settings=chosen)
+    for one, other in zip(merged, whole, strict=True):
+        assert (one.words, one.layer, one.counts.tolist()) == (other.words, other.layer, other.counts.tolist())
+        assert torch.allclose(one.vectors, other.vectors, rtol=1e-6)  # stored in float32
+    with pytest.raises(TextError, match=r"Text of es: 14 words of 5 types, but no type occurs 9 times"):
+        anchors_of_sums(sums[0] + sums[1], language="es", settings=AnchorSettings(min_count=9))
+
+
+@given(texts, st.integers(0, 1), st.integers(0, 4), st.integers(1, 30))
+@settings(deadline=None, max_examples=60)
+def test_occurrences_are_the_first_of_the_text_in_order(texts, layer, limit, batch_words):
+    sentences, words = sentences_of(*texts), ["b", "a", "ab", "x"]
+    found = gather_occurrences(InventedEncoder(), sentences, words, layer=layer, limit=limit, batch_words=batch_words)
+    assert list(found) == words
+    for word in words:
+        expected = [
+            vectors[layer].tolist()
+            for sentence in sentences
+            if len(sentence)
+            for form, vectors in zip(sentence.forms, InventedEncoder().vectors_of(sentence), strict=True)
+            if form == word
+        ][:limit]
+        assert found[word].shape == (len(expected), 4)
+        assert found[word].dtype == torch.float32
+        assert found[word].tolist() == expected
+
+
+def test_gathering_stops_when_every_word_was_seen_often_enough():
+    read = []
+
+    def endless():
+        while True:
+            for sentence in TEXT:
+                read.append(sentence)
+                yield sentence
+
+    encoder = InventedEncoder()
+    found = gather_occurrences(encoder, endless(), ["ve", "la"], layer=1, limit=3)
+    assert {word: len(vectors) for word, vectors in found.items()} == {"ve": 3, "la": 3}
+    assert len(read) == 6, "ve for the third time"
+    assert encoder.batches == [(5, 5)], "only sentences with words that were missing are encoded"
+
+
+@given(texts, st.integers(1, 30))
+@settings(deadline=None, max_examples=40)
+def test_a_batch_of_gathered_sentences_is_within_its_bound_or_one_sentence(texts, batch_words):
+    encoder = InventedEncoder()
+    gather_occurrences(encoder, sentences_of(*texts), ["a", "b"], layer=0, limit=99, batch_words=batch_words)
+    assert all(rows == 1 or rows * words <= batch_words for rows, words in encoder.batches)

@@ -1,4 +1,6 @@
-"""Anchors on disk: a folder of plain files that other tools can open.
+"""Anchors on disk, and the sums they are made of: folders of plain files that other tools can open.
+
+A folder of anchors:
 
 =========================  ============================================================================
 ``anchors.safetensors``    ``vectors`` (layers types width, float32), ``counts`` (types, int64),
@@ -7,18 +9,30 @@
 ``words.txt``              one word type per line, in the order of the vectors
 ``settings.json``          ``language`` and the numbers of the ``layers``
 =========================  ============================================================================
+
+A folder of sums, as each machine of a cluster writes one for its share of a text:
+
+=========================  ============================================================================
+``sums.safetensors``       the tensors of `AnchorSums` by name (float64; ``counts`` and ``tokens`` int64)
+``words.txt``              one word type per line, in the order of the sums
+``settings.json``          ``language`` and ``share`` (``number``, ``of``, ``text``)
+=========================  ============================================================================
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import reduce
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
-from isogloss.errors import ArtifactError, OutputError
-from isogloss.lexicon.anchors import Anchors
+from isogloss.errors import ArtifactError, OutputError, RecipeError
+from isogloss.lexicon.anchors import Anchors, AnchorSums
 
 
 def save_anchors(folder: Path | str, anchors: Sequence[Anchors]) -> None:
@@ -32,12 +46,6 @@ def save_anchors(folder: Path | str, anchors: Sequence[Anchors]) -> None:
     assert all((each.language, each.words) == (first.language, first.words) for each in anchors), (
         "the layers of one encoder share language and word types"
     )
-    broken = next((word for word in first.words if "\n" in word), None)
-    if broken is not None:
-        raise OutputError(
-            f"{folder / 'words.txt'}: the word {broken!r} contains a line break, and a line holds one word. "
-            "Clean the text from which the anchors were gathered."
-        )
     tensors = {
         "vectors": torch.stack([each.vectors for each in anchors]),
         "counts": first.counts.contiguous(),
@@ -47,16 +55,7 @@ def save_anchors(folder: Path | str, anchors: Sequence[Anchors]) -> None:
         if getattr(first, name) is not None:
             tensors[name] = torch.stack([getattr(each, name) for each in anchors])
     settings = {"language": first.language, "layers": [each.layer for each in anchors]}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, folder / "anchors.safetensors")
-        (folder / "words.txt").write_bytes("".join(f"{word}\n" for word in first.words).encode())
-        (folder / "settings.json").write_text(json.dumps(settings) + "\n", encoding="utf-8")
-    except (OSError, SafetensorError) as error:
-        raise OutputError(
-            f"{folder}: the anchors cannot be written ({error}). The folder must be writable and the disk "
-            "have room. Choose another folder, or make room."
-        ) from error
+    _write(folder, "anchors.safetensors", tensors, words=first.words, settings=settings)
 
 
 def load_anchors(folder: Path | str, layer: int) -> Anchors:
@@ -85,15 +84,21 @@ def load_anchors(folder: Path | str, layer: int) -> Anchors:
             f"{path}: cannot be read ({error}). It holds the tensors vectors, counts and mean_norms. {_AGAIN}"
         ) from error
     fits = vectors.ndim == 2 and len(vectors) == len(words) and counts.shape == (len(words),)
-    fits = fits and all(spread.shape == (len(words),) for spread in spreads.values())
     if not fits or mean_norms.shape != (len(layers),):
         raise ArtifactError(
             f"{path}: vectors of shape {tuple(vectors.shape)}, counts {tuple(counts.shape)} and mean_norms "
             f"{tuple(mean_norms.shape)} do not fit {len(words)} lines of words.txt and {len(layers)} layers "
             f"of settings.json. {_AGAIN}"
         )
-    if not torch.isfinite(vectors).all():
-        raise ArtifactError(f"{path}: vectors of layer {layer} are not all finite numbers. {_AGAIN}")
+    for name, spread in spreads.items():
+        if spread.shape != (len(words),):
+            raise ArtifactError(
+                f"{path}: {name} of layer {layer} have shape {tuple(spread.shape)}, which does not fit {len(words)} "
+                f"lines of words.txt. {_AGAIN}"
+            )
+    for name, tensor in {"vectors": vectors, **spreads}.items():
+        if not torch.isfinite(tensor).all():
+            raise ArtifactError(f"{path}: {name} of layer {layer} are not all finite numbers. {_AGAIN}")
     return Anchors(
         language=language,
         layer=layer,
@@ -111,8 +116,163 @@ def load_all_anchors(folder: Path | str) -> tuple[Anchors, ...]:
     return tuple(load_anchors(folder, layer) for layer in layers)
 
 
+@dataclass(frozen=True)
+class Share:
+    """Which part of a text was summed: the ``number``-th, from 1, ``of`` so many; by default all of it.
+
+    Raises:
+        RecipeError: There is no such part.
+    """
+
+    number: int = 1
+    of: int = 1
+    text: str = ""
+    """What tells this text from others whose sums are to be added, such as its hash."""
+
+    def __post_init__(self):
+        if not 1 <= self.number <= self.of:
+            raise RecipeError(
+                f"Share {self.number} of {self.of}: there is no such part of a text. Parts are counted from 1 to the "
+                "number of parts. Choose one of these."
+            )
+
+
+def save_sums(folder: Path | str, sums: AnchorSums, *, language: str, share: Share | None = None) -> None:
+    """Write the sums over a text, or over one share of it, for `merge_sums`.
+
+    Args:
+        folder: Made if it does not exist.
+        sums: As `sum_anchors` gives them; any number of word types, also none.
+        language: Code of the language of the text.
+        share: Which part of the text they are of.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    tensors = {name: getattr(sums, name).contiguous() for name in _SUMS} | {"tokens": torch.tensor(sums.tokens)}
+    settings = {"language": language, "share": asdict(share or Share())}
+    _write(Path(folder), "sums.safetensors", tensors, words=sums.words, settings=settings)
+
+
+def load_sums(folder: Path | str) -> AnchorSums:
+    """Read sums that `save_sums` wrote.
+
+    Raises:
+        ArtifactError: A file is missing or damaged, or the files do not fit together.
+    """
+    path = Path(folder) / "sums.safetensors"
+    words = _read_words(path.with_name("words.txt"))
+    names = (*_SUMS, "tokens")
+    try:
+        tensors = load_file(path)
+        found = {name: tensors[name] for name in names}
+    except (OSError, SafetensorError, KeyError) as error:
+        raise ArtifactError(
+            f"{path}: cannot be read ({type(error).__name__}: {error}). It holds the tensors {', '.join(names)}. "
+            f"{_AGAIN}"
+        ) from error
+    types, layers = len(words), found["norms"].numel()
+    shapes = {"type_norms": (types, layers), "squared_norms": (types, layers), "counts": (types,), "norms": (layers,)}
+    fits = found["totals"].ndim == 3 and found["totals"].shape[:2] == (types, layers) and found["tokens"].numel() == 1
+    if not fits or any(found[name].shape != shape for name, shape in shapes.items()):
+        told = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in found.items())
+        raise ArtifactError(f"{path}: tensors of shapes {told} do not fit {types} lines of words.txt. {_AGAIN}")
+    if not all(torch.isfinite(tensor).all() for tensor in found.values()):
+        raise ArtifactError(f"{path}: the sums are not all finite numbers. {_AGAIN}")
+    return AnchorSums(words=words, tokens=int(found["tokens"]), **{name: found[name] for name in _SUMS})
+
+
+def merge_sums(folders: Sequence[Path | str]) -> tuple[str, AnchorSums]:
+    """Add the sums of several folders, whole texts or all the shares of texts, in any order.
+
+    They are read one after another, so two of them and their sum is what memory must hold.
+
+    Args:
+        folders: At least one; of one language and one encoder. That it was one encoder is for the caller to see to:
+            vectors of two models of equal layers and width can be added, but their sum means nothing.
+
+    Returns:
+        The language, and the sums.
+
+    Raises:
+        ArtifactError: A folder cannot be read, is of another language or shape than the first, or the shares of a text
+            are not all there, each once.
+    """
+    assert folders, "there is something to merge"
+    labels = [(Path(folder), *_read_label(Path(folder) / "settings.json")) for folder in folders]
+    first, language, _ = labels[0]
+    for folder, other, _ in labels:
+        if other != language:
+            raise ArtifactError(
+                f"{folder}: sums of {other!r}, while {first} holds sums of {language!r}. Only sums of one language add "
+                "up. Name the folders of one language."
+            )
+    _check_shares(labels)
+
+    def added(sums: AnchorSums, folder: Path) -> AnchorSums:
+        more = load_sums(folder)
+        ours, theirs = tuple(sums.totals.shape[1:]), tuple(more.totals.shape[1:])
+        if ours != theirs:
+            raise ArtifactError(
+                f"{folder}: sums of {theirs[0]} layers, {theirs[1]} wide, while {first} holds {ours[0]} layers, "
+                f"{ours[1]} wide. Only sums of one encoder add up. Name folders that one encoder made."
+            )
+        return sums + more
+
+    return language, reduce(added, (folder for folder, _, _ in labels[1:]), load_sums(first))
+
+
 _AGAIN = "Gather the anchors again."
 _SPREADS = ("token_norms", "token_squares")
+_SUMS = ("totals", "type_norms", "squared_norms", "counts", "norms")
+
+
+def _check_shares(labels: Sequence[tuple[Path, str, Share]]) -> None:
+    """Refuse sums of which a part is missing or there twice: the anchors would be wrong, and nobody would notice."""
+    for text in dict.fromkeys(share.text for _, _, share in labels):
+        folder, parts = next((folder, share.of) for folder, _, share in labels if share.text == text)
+        found = sorted((share.number, share.of) for _, _, share in labels if share.text == text)
+        if found != [(number, parts) for number in range(1, parts + 1)]:
+            told = ", ".join(f"{number}/{of}" for number, of in found)
+            raise ArtifactError(
+                f"{folder}: the sums named for its text are of the shares {told}. Expected each share once, from "
+                f"1/{parts} to {parts}/{parts}. Name the folders of all shares, each once."
+            )
+
+
+def _write(
+    folder: Path, name: str, tensors: Mapping[str, Tensor], *, words: Sequence[str], settings: Mapping[str, Any]
+) -> None:
+    """Write tensors, words and settings into one folder."""
+    broken = next((word for word in words if "\n" in word), None)
+    if broken is not None:
+        raise OutputError(
+            f"{folder / 'words.txt'}: the word {broken!r} contains a line break, and a line holds one word. "
+            "Clean the text from which the anchors were gathered."
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(dict(tensors), folder / name)
+        (folder / "words.txt").write_bytes("".join(f"{word}\n" for word in words).encode())
+        (folder / "settings.json").write_text(json.dumps(settings) + "\n", encoding="utf-8")
+    except (OSError, SafetensorError) as error:
+        raise OutputError(
+            f"{folder}: cannot be written ({error}). The folder must be writable and the disk "
+            "have room. Choose another folder, or make room."
+        ) from error
+
+
+def _read_label(path: Path) -> tuple[str, Share]:
+    """Read of what sums are."""
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        language, share = str(settings["language"]), settings["share"]
+        return language, Share(int(share["number"]), int(share["of"]), str(share["text"]))
+    except (OSError, ValueError, KeyError, TypeError, RecipeError) as error:
+        raise ArtifactError(
+            f"{path}: cannot be read ({type(error).__name__}: {error}). It holds the keys language and share. Check "
+            f"that {path.parent} is a folder of sums, or gather them again."
+        ) from error
 
 
 def _read_settings(path: Path) -> tuple[str, list[int]]:

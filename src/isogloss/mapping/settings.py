@@ -1,8 +1,8 @@
 """Settings of the mapping: one class per road from one space to another, told apart by `method`."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from isogloss.settings import Settings
 
@@ -39,6 +39,157 @@ class ProcrustesSettings(Settings):
 
     neighbourhood: PositiveInt = 10
     """Neighbours that CSLS looks at, K in Conneau et al. (2018)."""
+
+
+class AdversarialSettings(Settings):
+    """Road d: without a dictionary, a map learns to deceive a discriminator; from several starts, and judged.
+
+    The numbers of the game are those of Conneau et al. (2018), which ask for hours of a graphics card.
+    """
+
+    method: Literal["adversarial"] = "adversarial"
+    """The name of this road."""
+
+    normalisation: Normalisation = "unit_centre_unit"
+    """What is done to the anchors before the game, as for Procrustes. Two clouds that are not centred differ in where
+    they lie, which no rotation mends and every discriminator sees."""
+
+    scale: Literal["none", "mean_norm"] = "mean_norm"
+    """``mean_norm`` or ``none``, as for Procrustes."""
+
+    refinements: NonNegativeInt = 5
+    """Rounds of Procrustes with mutual nearest neighbours after the game (5 in the paper)."""
+
+    refinement_types: PositiveInt = 15_000
+    """Word types: only so many of the most frequent of each language may pair up in the refinement."""
+
+    neighbourhood: PositiveInt = 10
+    """Neighbours that CSLS looks at, K in Conneau et al. (2018)."""
+
+    restarts: Annotated[int, Field(ge=2)] = 5
+    """Games at most. It takes two that agree to believe either."""
+
+    stop_when_sure: bool = True
+    """Whether no further game is played once two agree."""
+
+    start: Literal["identity", "principal_axes", "random"] = "identity"
+    """Where the first game begins: at the ``identity``, with the ``principal_axes`` of the source turned to those of
+    the target, or at a ``random`` rotation. All others begin at random rotations, or they would agree because they
+    began alike."""
+
+    epochs: PositiveInt = 5
+    """Epochs of a game at most."""
+
+    epoch_words: PositiveInt = 1_000_000
+    """Source words that the map is taught with in an epoch. After it the criterion is computed."""
+
+    patience: PositiveInt = 5
+    """A game ends when the criterion has not risen for so many epochs."""
+
+    batch_words: PositiveInt = 32
+    """Words of each language in a step."""
+
+    discriminator_types: PositiveInt = 75_000
+    """Word types: words are drawn from so many of the most frequent, or from all if there are fewer."""
+
+    vector_norm: PositiveFloat | None = None
+    """Mean norm to which each language's vectors are scaled for the game by one number; None leaves them. It sets how
+    fast the players learn."""
+
+    discriminator_width: PositiveInt = 2048
+    """Width of both hidden layers."""
+
+    discriminator_steps: PositiveInt = 5
+    """Steps of the discriminator for each step of the map."""
+
+    discriminator_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of the numbers of a vector that the discriminator is not shown, from 0 to 1."""
+
+    discriminator_learning_rate: PositiveFloat = 0.1
+    """Of the discriminator, throughout."""
+
+    label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.1
+    """The discriminator is taught probabilities so far from 0 and 1."""
+
+    learning_rate: PositiveFloat = 0.1
+    """Of the map, at first."""
+
+    learning_rate_decay: Annotated[float, Field(gt=0, le=1)] = 0.98
+    """Factor on the map's learning rate after every epoch."""
+
+    learning_rate_shrink: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Further factor after an epoch whose criterion is not the best, from the second such epoch on."""
+
+    minimum_learning_rate: PositiveFloat = 1e-6
+    """A game ends when the map's learning rate falls below."""
+
+    orthogonality: Annotated[float, Field(ge=0, lt=0.5)] = 0.001
+    """b of W ← (1+b)W − b W Wᵀ W after every step. A higher learning rate needs a higher b."""
+
+    criterion_types: PositiveInt = 10_000
+    """Word types: so many of the most frequent are translated to choose the best epoch."""
+
+    evidence_types: PositiveInt = 2_000
+    """Word types: so many of the most frequent are translated to compare restarts and random rotations."""
+
+    evidence_refinements: NonNegativeInt = 3
+    """Rounds of refinement, on these words, before restarts and random rotations are compared."""
+
+    random_rotations: PositiveInt = 3
+    """Random rotations that the best restart is compared with."""
+
+    mutual_ratio: PositiveFloat = 1.1
+    """How many times as many words must be mutual neighbours as with any random rotation."""
+
+    agreement_needed: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Share of these words that a second restart must translate alike, from 0 to 1. Wrong rotations seldom share a
+    twentieth; where only some directions are mirrored, they share up to four in ten."""
+
+
+class ParallelSettings(Settings):
+    """Road f: word pairs in context from parallel sentences, and a closed form."""
+
+    method: Literal["parallel"] = "parallel"
+    """The name of this road."""
+
+    normalisation: Normalisation = "unit"
+    """What is done to each vector in context before the rotation is sought; centres are those of the anchors."""
+
+    scale: Literal["none", "mean_norm"] = "mean_norm"
+    """As in `ProcrustesSettings`."""
+
+    too_few_pairs: Literal["error", "complete"] = "error"
+    """As in `ProcrustesSettings`."""
+
+    max_per_type: PositiveInt | None = 20
+    """Occurrences: a word type with more in the kept pairs weighs as much as one with so many, so that *the* does not
+    drown the rest. Without a value every pair weighs alike."""
+
+    min_confidence: float = Field(default=0.0, ge=0, le=1)
+    """Links of the word aligner with less are left out; see `Link`."""
+
+    skip_punctuation: bool = True
+    """Leave out pairs of which a word has neither letter nor digit."""
+
+    max_sentences: PositiveInt | None = None
+    """Sentence pairs: only so many are read. Without a value all are."""
+
+    batch_words: PositiveInt = 4096
+    """Words of either side encoded together, padding included. Steers speed and memory, never the result."""
+
+
+class SelfLearningSettings(Settings):
+    """Road 2."""
+
+    method: Literal["self_learning"] = "self_learning"
+    types: PositiveInt = 4000
+    shown: float = 0.1
+    growth: float = 2.0
+    patience: int = 10
+    tolerance: float = 1e-4
+    neighbourhood: PositiveInt = 10
+    final_types: PositiveInt = 10_000
+    final_rounds: int = 5
 
 
 MappingSettings = ProcrustesSettings
