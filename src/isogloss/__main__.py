@@ -1,4 +1,4 @@
-"""The command line's entry: errors become one line and exit status 2."""
+"""The command line's entry: errors become one line and exit status 2, or 3 for a search that failed."""
 
 import errno
 import logging
@@ -19,7 +19,7 @@ def main() -> None:
     except IsoglossError as error:
         for line in str(error).splitlines():  # a recipe may have several faults, each with a line of its own
             print(f"isogloss: {line}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(error.exit_status)
     except KeyboardInterrupt:
         print(
             "isogloss: stopped. What is finished is kept; give the same command again to go on.",

@@ -9,16 +9,20 @@
     │   └── ArtifactError    … a folder that isogloss wrote, or a published model
     ├── RecipeError          a recipe or a setting
     ├── AlignmentError       two languages cannot be aligned as asked
+    │   └── NoAlignmentFound … a search without a dictionary came to nothing that can be believed
     ├── TrainingError        a training run cannot start or go on
     └── OutputError          a result cannot be written (full disk, unwritable folder)
 
 Every message has four parts: the place, what was found, what was expected, what to do next. The command
-line prints it on one line and ends with exit status 2; a traceback is always a bug of ours.
+line prints it on one line and ends with its `exit_status`: 2, or 3 where nothing was wrong with what was asked but the
+search failed. A traceback is always a bug of ours.
 """
 
 
 class IsoglossError(Exception):
     """Anything that isogloss refuses, with a message for people."""
+
+    exit_status = 2
 
 
 class DataError(IsoglossError):
@@ -51,6 +55,12 @@ class RecipeError(IsoglossError):
 
 class AlignmentError(IsoglossError):
     """Two languages cannot be aligned as asked."""
+
+
+class NoAlignmentFound(AlignmentError):
+    """A search without a dictionary came to nothing that can be believed."""
+
+    exit_status = 3
 
 
 class TrainingError(IsoglossError):

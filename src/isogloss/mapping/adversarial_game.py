@@ -60,6 +60,7 @@ class Discriminator(nn.Module):
         )
 
     def forward(self, vectors: Float32[Tensor, "batch width"]) -> Float32[Tensor, " batch"]:
+        """Score vectors, those of the source already mapped: log p(source) − log p(target), as it guesses."""
         return self.layers(vectors)[:, 0]
 
 

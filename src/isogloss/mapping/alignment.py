@@ -11,7 +11,7 @@ turned round, saved and loaded.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,11 @@ class Alignment:
     target_scale: float = 1.0
     """What the target's own vectors are multiplied by to meet the aligned ones. 1, or in published scaling,
     where every language is brought to mean norm 1, one over the target's mean norm."""
+    source_weighting: Float64[Tensor, "width width"] | None = None
+    """For looking up translations only (`retrieval.in_one_space`): what centred vectors of the source are multiplied by
+    in place of `matrix`, to be compared with …"""
+    target_weighting: Float64[Tensor, "width width"] | None = None
+    """… centred vectors of the target multiplied by this. Both or neither; see `weighting.symmetric_weighting`."""
     method: str = "identity"
     """How the alignment was found."""
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -51,6 +56,8 @@ class Alignment:
             ("matrix", (width, width)),
             ("source_centre", (width,)),
             ("target_centre", (width,)),
+            ("source_weighting", (width, width)),
+            ("target_weighting", (width, width)),
         ):
             tensor = getattr(self, name)
             if tensor is not None and tensor.shape != shape:
@@ -101,7 +108,8 @@ class Alignment:
     def then(self, other: "Alignment") -> "Alignment":
         """Return the one alignment that does what this and then ``other`` do: gl→pt and pt→es make gl→es.
 
-        ``other`` expects its source's own vectors, so `target_scale` is taken back in between.
+        ``other`` expects its source's own vectors, so `target_scale` is taken back in between. Weightings hold for
+        one pair of languages and are left out.
 
         Raises:
             AlignmentError: The two do not meet in one language and layer.
@@ -154,9 +162,15 @@ class Alignment:
             scale=self.target_scale / self.scale,
             source_centre=None if self.target_centre is None else self.target_centre / self.target_scale,
             target_centre=self.source_centre,
+            source_weighting=self.target_weighting,
+            target_weighting=self.source_weighting,
             method=self.method,
             details=self.details,
         )
+
+    def told_as(self, method: str, details: Mapping[str, Any]) -> "Alignment":
+        """Return the same map with another account of how it was found."""
+        return replace(self, method=method, details=details)
 
     @property
     def _place(self) -> str:
@@ -167,7 +181,7 @@ class Alignment:
 def save_alignment(folder: Path | str, alignment: Alignment) -> None:
     """Write an alignment as ``alignment.safetensors`` (float64) and ``alignment.json``."""
     folder = Path(folder)
-    names = ("matrix", "source_centre", "target_centre")
+    names = ("matrix", "source_centre", "target_centre", "source_weighting", "target_weighting")
     tensors = {name: getattr(alignment, name) for name in names if getattr(alignment, name) is not None}
     facts = {name: getattr(alignment, name) for name in _FACTS} | {"details": dict(alignment.details)}
     try:
@@ -204,7 +218,7 @@ def load_alignment(folder: Path | str) -> Alignment:
     except (OSError, SafetensorError, TypeError, IndexError, AlignmentError) as error:
         raise ArtifactError(
             f"{tensors_path}: cannot be read ({error}). It holds a square matrix and, where anchors were "
-            "centred, source_centre and target_centre. Align again."
+            "centred or weighted, centres and weightings. Align again."
         ) from error
 
 

@@ -40,14 +40,12 @@ from isogloss.lexicon.anchors import Anchors
 from isogloss.lexicon.dictionary import BilingualDictionary
 from isogloss.lexicon.word_alignment import WordAligner
 from isogloss.mapping.alignment import Alignment
+from isogloss.mapping.checks import MINIMUM_PAIRS
 from isogloss.mapping.normalisation import mean_norm_scale, normalise
 from isogloss.mapping.procrustes import completed_procrustes
 from isogloss.mapping.settings import Normalisation, ParallelSettings
 
 logger = logging.getLogger(__name__)
-
-MINIMUM_PAIRS = 10
-"""With fewer pairs a rotation says nothing, whatever the width."""
 
 Progress = Callable[[int, int], None]
 """Called after each batch with the sentence pairs and the word pairs read so far."""
@@ -272,7 +270,7 @@ def _alignment(
 ) -> Alignment:
     """Solve one layer, and gather what vectors in context need."""
     # XᵀY is all that Procrustes looks at, and with X = I it is Y.
-    matrix, rank = completed_procrustes(torch.eye(len(cross), dtype=torch.float64), cross)
+    matrix, rank = completed_procrustes(torch.eye(len(cross), dtype=torch.float64), cross, prior=settings.prior)
     if details["pairs"] < len(cross):
         logger.warning(
             "Alignment %s→%s, layer %d: %d pairs determine %d of %d directions; "

@@ -1,63 +1,84 @@
-"""From two languages' anchors and a dictionary to an alignment: choose the road that the settings name."""
+"""From two languages' anchors to an alignment: choose the road that the settings name.
+
+Roads without a human dictionary make one: they induce pairs of words in one space, where words are easiest to tell
+apart (the *guide*: a layer, or static vectors of the same text), and every layer is then aligned from these pairs.
+"""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 import torch
+from jaxtyping import Float64, Int64
+from torch import Tensor
 
-from isogloss.errors import AlignmentError
+from isogloss.compute.randomness import numpy_generator
 from isogloss.lexicon.anchors import Anchors
 from isogloss.lexicon.dictionary import BilingualDictionary
 from isogloss.mapping.alignment import Alignment
-from isogloss.mapping.normalisation import mean_norm_scale, normalise
+from isogloss.mapping.checks import check_like, check_pairs, needed
+from isogloss.mapping.induction import Induced, Report, induce_dictionary
+from isogloss.mapping.normalisation import NormalisedAnchors, mean_norm_scale, normalise
 from isogloss.mapping.procrustes import completed_procrustes, refine
-from isogloss.mapping.settings import MappingSettings, ProcrustesSettings
+from isogloss.mapping.settings import (
+    AdversarialSettings,
+    MappingSettings,
+    ProcrustesSettings,
+    RCSLSSettings,
+    SelfLearningSettings,
+)
 
 logger = logging.getLogger(__name__)
 
-AlignmentMethod = Callable[[Anchors, Anchors, BilingualDictionary], Alignment]
+AlignmentMethod = Callable[[Anchors, Anchors, BilingualDictionary | None], Alignment]
 """A road of one's own: source anchors, target anchors and dictionary in, alignment out."""
-
-MINIMUM_PAIRS = 10
-"""With fewer pairs a rotation says nothing, whatever the width; `fit_alignment` always refuses."""
+HELD_OUT_SHARE = 0.1
+"""Share of the dictionary's source words that chooses the round of refinement with ``selection = "held_out"``."""
 
 
 def fit_alignment(
     source_anchors: Anchors,
     target_anchors: Anchors,
     *,
-    dictionary: BilingualDictionary,
+    dictionary: BilingualDictionary | None = None,
     settings: MappingSettings | AlignmentMethod | None = None,
+    seed: int = 1,
+    guide: tuple[Anchors, Anchors] | None = None,
+    report: Report | None = None,
 ) -> Alignment:
     """Find the alignment from the source's space to the target's, in one layer.
 
     Args:
         source_anchors: Anchors of the language to be mapped, most frequent first.
         target_anchors: Anchors of the same layer of the language to be mapped into.
-        dictionary: Translations from source to target.
+        dictionary: Translations from source to target; roads that need none do without.
         settings: Which road to take, and how; or a function that is itself a road. Without it, Procrustes.
+        seed: Every random choice follows from it.
+        guide: Other anchors of the two languages, in which roads without a dictionary look for pairs.
+        report: Told how a search goes.
 
     Raises:
         AlignmentError: The two do not fit together, or the dictionary does not suffice.
+        NoAlignmentFound: A search without a dictionary came to nothing that can be believed.
         DictionaryError: The dictionary is for other languages.
     """
     settings = settings or ProcrustesSettings()
-    place = f"Alignment {source_anchors.language}→{target_anchors.language}"
-    if source_anchors.layer != target_anchors.layer:
-        raise AlignmentError(
-            f"{place}: the anchors are of layers {source_anchors.layer} and {target_anchors.layer}. An "
-            "alignment maps one layer to the same layer. Give anchors of one layer."
-        )
-    if source_anchors.width != target_anchors.width:
-        raise AlignmentError(
-            f"{place}: the anchors are {source_anchors.width} and {target_anchors.width} wide. A rotation "
-            "keeps the width. Train both encoders with the same width."
-        )
-    if not isinstance(settings, ProcrustesSettings):
-        return settings(source_anchors, target_anchors, dictionary)
-    match settings.method:
-        case "procrustes":
-            return fit_procrustes(source_anchors, target_anchors, dictionary=dictionary, settings=settings)
+    check_like(source_anchors, target_anchors)
+    match settings:
+        case ProcrustesSettings():
+            given = needed(dictionary, settings.method, source_anchors, target_anchors)
+            return fit_procrustes(source_anchors, target_anchors, dictionary=given, settings=settings, seed=seed)
+        case RCSLSSettings():
+            given = needed(dictionary, settings.method, source_anchors, target_anchors)
+            return _fit_rcsls(source_anchors, target_anchors, dictionary=given, settings=settings, seed=seed)
+        case SelfLearningSettings() | AdversarialSettings():
+            ours, theirs = guide or (source_anchors, target_anchors)
+            induced = induce_dictionary(
+                ours, theirs, dictionary=dictionary, settings=settings, seed=seed, report=report
+            )
+            return fit_induced(source_anchors, target_anchors, induced=induced, settings=settings)
+        case _:
+            return settings(source_anchors, target_anchors, dictionary)
 
 
 def fit_procrustes(
@@ -66,14 +87,14 @@ def fit_procrustes(
     *,
     dictionary: BilingualDictionary,
     settings: ProcrustesSettings,
+    seed: int = 1,
 ) -> Alignment:
-    """Take road 1: normalise, solve, refine if asked, and gather what vectors in context need."""
+    """Take road a, and b if asked: normalise, solve, refine, and gather what vectors in context need."""
     pairs = dictionary.usable(source_anchors, target_anchors)
-    _check_pairs(pairs, source_anchors, target_anchors, dictionary=dictionary, settings=settings)
+    check_pairs(pairs, source_anchors, target_anchors, dictionary=dictionary, too_few=settings.too_few_pairs)
     source = normalise(source_anchors, settings.normalisation)
     target = normalise(target_anchors, settings.normalisation)
-    rows, columns = torch.tensor(pairs).unbind(dim=1)
-    matrix, rank = completed_procrustes(source.vectors[rows], target.vectors[columns])
+    matrix, rank = _solve(source, target, pairs, settings.prior)
     width = source_anchors.width
     if len(pairs) < width:
         logger.warning(
@@ -86,31 +107,178 @@ def fit_procrustes(
             rank,
             width,
         )
-    details = {
+    details: dict[str, Any] = {
         "normalisation": settings.normalisation,
         "scale": settings.scale,
         "dictionary_pairs": len(dictionary),
         "usable_pairs": len(pairs),
         "determined_directions": rank,
+        "identity_share": round(_identity_share(source, target, pairs), 4),
+        "prior": settings.prior,
     }
+    used = torch.tensor(pairs)
     if settings.refinements:
+        rounds, held = settings.refinements, {}
+        if settings.selection == "held_out":
+            rounds, held = _best_round(source, target, pairs, settings=settings, seed=seed)
         refinement = refine(
             source.vectors.float(),  # neighbours need no more, and are found twice as fast
             target.vectors.float(),
             matrix=matrix,
             pairs=pairs,
-            rounds=settings.refinements,
+            rounds=rounds,
             types=settings.refinement_types,
             neighbourhood=settings.neighbourhood,
+            prior=settings.prior,
         )
-        matrix = refinement.matrix
+        last = settings.selection == "held_out"
+        if last:  # all pairs, for as many rounds as were best for those held out
+            matrix, used, kept_round = refinement.last_matrix, refinement.last_pairs, rounds
+        else:
+            matrix, used, kept_round = refinement.matrix, refinement.pairs, refinement.kept_round
         details |= {
-            "kept_round": refinement.kept_round,
+            "kept_round": kept_round,
             "pairs_by_round": list(refinement.pairs_by_round),
             "closeness_by_round": list(refinement.closeness_by_round),
+            **held,
         }
+    return _alignment(
+        source_anchors,
+        target_anchors,
+        source,
+        target,
+        matrix=matrix,
+        pairs=used,
+        settings=settings,
+        weighting=settings.weighting,
+        details=details,
+    )
+
+
+def fit_induced(
+    source_anchors: Anchors,
+    target_anchors: Anchors,
+    *,
+    induced: Induced,
+    settings: SelfLearningSettings | AdversarialSettings,
+) -> Alignment:
+    """Align one layer from a dictionary that was induced in it or in another space."""
+    closed_form = ProcrustesSettings(
+        normalisation=settings.normalisation,
+        scale=settings.scale,
+        weighting=getattr(settings, "weighting", 0.0),
+        prior=settings.prior,
+        too_few_pairs="complete",
+    )
+    found = fit_procrustes(source_anchors, target_anchors, dictionary=induced.dictionary, settings=closed_form)
+    return found.told_as(settings.method, {**found.details, **induced.details})
+
+
+def _fit_rcsls(
+    source_anchors: Anchors,
+    target_anchors: Anchors,
+    *,
+    dictionary: BilingualDictionary,
+    settings: RCSLSSettings,
+    seed: int,
+) -> Alignment:
+    """Take road e."""
+    from isogloss.mapping.rcsls import rcsls
+
+    pairs = dictionary.usable(source_anchors, target_anchors)
+    check_pairs(pairs, source_anchors, target_anchors, dictionary=dictionary, too_few=settings.too_few_pairs)
+    source = normalise(source_anchors, settings.normalisation)
+    target = normalise(target_anchors, settings.normalisation)
+    generator = numpy_generator(seed, "rcsls", source_anchors.language, target_anchors.language)
+    found = rcsls(source.vectors, target.vectors, pairs=pairs, settings=settings, generator=generator)
+    details = {
+        "normalisation": settings.normalisation,
+        "scale": settings.scale,
+        "dictionary_pairs": len(dictionary),
+        "usable_pairs": len(pairs),
+        "steps": found.steps,
+        "held_out_loss": round(found.held_out_losses[found.steps], 6),
+    }
+    return _alignment(
+        source_anchors,
+        target_anchors,
+        source,
+        target,
+        matrix=found.matrix,
+        pairs=torch.tensor(pairs),
+        settings=settings,
+        weighting=0.0,
+        details=details,
+    )
+
+
+def _solve(
+    source: NormalisedAnchors,
+    target: NormalisedAnchors,
+    pairs: Sequence[tuple[int, int]],
+    prior: float | Literal["auto"],
+) -> tuple[Float64[Tensor, "width width"], int]:
+    rows, columns = torch.tensor(pairs).unbind(dim=1)
+    return completed_procrustes(source.vectors[rows], target.vectors[columns], prior=prior)
+
+
+def _identity_share(source: NormalisedAnchors, target: NormalisedAnchors, pairs: Sequence[tuple[int, int]]) -> float:
+    """How well the identity serves the pairs, beside the best rotation: tr(XᵀY) over the sum of its singular values."""
+    rows, columns = torch.tensor(pairs).unbind(dim=1)
+    M = source.vectors[rows].mT @ target.vectors[columns]
+    best = float(torch.linalg.svdvals(M).sum())
+    return float(M.trace()) / best if best > 0 else 0.0
+
+
+def _best_round(
+    source: NormalisedAnchors,
+    target: NormalisedAnchors,
+    pairs: Sequence[tuple[int, int]],
+    *,
+    settings: ProcrustesSettings,
+    seed: int,
+) -> tuple[int, dict[str, Any]]:
+    """Hold out some words of the dictionary, refine from the others, and return the round that translates them best."""
+    words = list(dict.fromkeys(row for row, _ in pairs))
+    order = numpy_generator(seed, "held-out pairs").permutation(len(words))
+    aside = {words[index] for index in order[: max(1, round(HELD_OUT_SHARE * len(words)))]}
+    fitted = [pair for pair in pairs if pair[0] not in aside]
+    held_out = [pair for pair in pairs if pair[0] in aside]
+    refinement = refine(
+        source.vectors.float(),
+        target.vectors.float(),
+        matrix=_solve(source, target, fitted, settings.prior)[0],
+        pairs=fitted,
+        rounds=settings.refinements,
+        types=settings.refinement_types,
+        neighbourhood=settings.neighbourhood,
+        held_out=held_out,
+        prior=settings.prior,
+    )
+    return refinement.kept_round, {"held_out_by_round": list(refinement.held_out_by_round)}
+
+
+def _alignment(
+    source_anchors: Anchors,
+    target_anchors: Anchors,
+    source: NormalisedAnchors,
+    target: NormalisedAnchors,
+    *,
+    matrix: Float64[Tensor, "width width"],
+    pairs: Int64[Tensor, "pairs 2"],
+    settings: ProcrustesSettings | RCSLSSettings,
+    weighting: float,
+    details: Mapping[str, Any],
+) -> Alignment:
+    """Gather what vectors in context need: the matrix, lengths and centres, and weights for the look-up."""
     by_mean_norm = settings.scale == "mean_norm"
     target_scale = mean_norm_scale(target_anchors) if by_mean_norm else 1.0
+    weightings = (None, None)
+    if weighting > 0:
+        from isogloss.mapping.weighting import symmetric_weighting
+
+        weightings = symmetric_weighting(source.vectors[pairs[:, 0]], target.vectors[pairs[:, 1]], exponent=weighting)
+        details = {**details, "weighting": weighting}
     return Alignment(
         source=source_anchors.language,
         target=target_anchors.language,
@@ -120,34 +288,8 @@ def fit_procrustes(
         source_centre=source.centre,
         target_centre=None if target.centre is None else target_scale * target.centre,
         target_scale=target_scale,
-        method="procrustes",
+        source_weighting=weightings[0],
+        target_weighting=weightings[1],
+        method=settings.method,
         details=details,
     )
-
-
-def _check_pairs(
-    pairs: list[tuple[int, int]],
-    source_anchors: Anchors,
-    target_anchors: Anchors,
-    *,
-    dictionary: BilingualDictionary,
-    settings: ProcrustesSettings,
-) -> None:
-    """Refuse a dictionary that does not suffice, and say why it does not."""
-    place = f"Alignment {source_anchors.language}→{target_anchors.language}"
-    width = source_anchors.width
-    if len(pairs) < MINIMUM_PAIRS:
-        sources = {word for word, _ in dictionary.pairs}
-        targets = {word for _, word in dictionary.pairs}
-        raise AlignmentError(
-            f"{place} has {len(pairs)} usable dictionary pairs; at least {MINIMUM_PAIRS} are needed. The "
-            f"dictionary has {len(dictionary)} pairs; {sum(word in source_anchors for word in sources)} of "
-            f"{len(sources)} source words and {sum(word in target_anchors for word in targets)} of "
-            f"{len(targets)} target words have anchors. Add pairs, lower min_count, gather anchors from more "
-            "text, or check the languages of both."
-        )
-    if len(pairs) < width and settings.too_few_pairs == "error":
-        raise AlignmentError(
-            f"{place} has {len(pairs)} dictionary pairs; width {width} needs at least {width}. Add pairs, or "
-            'use too_few_pairs = "complete".'
-        )

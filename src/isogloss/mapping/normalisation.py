@@ -7,6 +7,8 @@ A normalisation is a list of steps, taken in the order of its name:
 ``unit``              every anchor is divided by its length, so that frequent and rare words weigh alike
 ``centre``            the mean of all anchors is subtracted, every word type counted once
 ``unit_centre_unit``  unit length, centre, unit length again (Artetxe, Labaka and Agirre 2018)
+``iterative``         unit length and centre five times in turn, then unit length, after which both nearly hold (Zhang,
+                      Xu, Kawarabayashi, Jegelka and Boyd-Graber 2019, Are Girls Neko or Shōjo?)
 ====================  =====================================================================================
 
 The steps serve to *find* the rotation. What is later rotated are vectors in context, of which every word has
@@ -34,6 +36,7 @@ _STEPS: dict[str, tuple[str, ...]] = {
     "unit": ("unit",),
     "centre": ("centre",),
     "unit_centre_unit": ("unit", "centre", "unit"),
+    "iterative": ("unit", "centre") * 5 + ("unit",),
 }
 
 
@@ -59,7 +62,7 @@ def normalise(anchors: Anchors, normalisation: Normalisation) -> NormalisedAncho
         else:
             mean = vectors.mean(dim=0)
             vectors = vectors - mean
-            centre = mean * divided_out
+            centre = mean * divided_out if centre is None else centre + mean * divided_out
     return NormalisedAnchors(vectors=vectors, centre=centre)
 
 

@@ -20,7 +20,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
 from isogloss.errors import AlignmentError
@@ -107,7 +107,9 @@ def nearest_both_ways(
     chunk: int = 1024,
     held: int = 250_000_000,
 ) -> Neighbours:
-    """Find the k nearest under CSLS in both directions, with half or a quarter of the products of two calls of `nearest`.
+    """Find the k nearest under CSLS in both directions.
+
+    It takes a quarter of the products of two calls of `nearest`, or half where they are too many to be kept.
 
     Args:
         sources: Vectors of the source language, in the space of the targets. Lengths do not matter.
@@ -199,6 +201,29 @@ class TranslationScores:
         )
 
 
+def in_one_space(
+    alignment: Alignment, source_anchors: Anchors, target_anchors: Anchors
+) -> tuple[Float32[Tensor, "source_types width"], Float32[Tensor, "target_types width"]]:
+    """Bring two languages' anchors together for looking up translations with `nearest`.
+
+    Where the alignment centres, neighbours are sought around the centre, as when it was found; where it weighs
+    directions, both sides are weighted.
+    """
+    if alignment.source_weighting is not None and alignment.target_weighting is not None:
+        own, theirs = source_anchors.vectors.double(), target_anchors.vectors.double()
+        if alignment.source_centre is not None:
+            own = own - alignment.source_centre
+        if alignment.target_centre is not None:
+            theirs = theirs - alignment.target_centre / alignment.target_scale
+        return (own @ alignment.source_weighting).float(), (theirs @ alignment.target_weighting).float()
+    sources = alignment.apply(source_anchors.vectors)
+    targets = target_anchors.vectors * alignment.target_scale
+    if alignment.target_centre is not None:
+        centre = alignment.target_centre.to(targets)
+        sources, targets = sources - centre, targets - centre
+    return sources, targets
+
+
 def translation_precision(
     alignment: Alignment | Float[Tensor, "types width"],
     source_anchors: Anchors,
@@ -239,11 +264,7 @@ def translation_precision(
             "another dictionary, lower min_count, or gather anchors from more text."
         )
     if isinstance(alignment, Alignment):
-        sources = alignment.apply(source_anchors.vectors)
-        targets = target_anchors.vectors * alignment.target_scale
-        if alignment.target_centre is not None:
-            centre = alignment.target_centre.to(targets)
-            sources, targets = sources - centre, targets - centre
+        sources, targets = in_one_space(alignment, source_anchors, target_anchors)
     else:
         sources, targets = alignment, target_anchors.vectors
     rows = torch.tensor(sorted(right_by_row))

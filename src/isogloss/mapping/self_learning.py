@@ -1,59 +1,78 @@
-"""Road 2: grow a dictionary from a small seed, or from none.
+"""Road c: grow a dictionary from a small seed, or from none.
 
-A map found from a few pairs brings a few more words to their translations; with these the map is found again, and so on.
-Left to itself this settles soon on a poor map. So at first most of the neighbours of a word are hidden at random, and it
-takes the nearest of those that it sees: the map moves on, as in simulated annealing. The more rounds bring no gain,
-the more neighbours are seen, until all are.
+A map found from a few pairs brings a few more words to their translations; with these the map is found again, and so
+on. Left to itself this settles soon on a poor map. So at first most of the neighbours of a word are hidden at random,
+and it takes the nearest of those that it sees: the map moves on, as in simulated annealing. When rounds bring no more
+gain, more neighbours are shown, until all are.
 
 Without any seed the first pairs come from the shape of the two spaces. A word has a profile, the sorted cosines to
-all other words of its own language; words that mean the same have profiles that are alike.
+all other words of its language; words that mean the same have profiles that are alike.
+
+Whether the end is right, no dictionary need tell. Two runs begin from two halves of the seed, or of the words, that
+have nothing in common. There is one right map and there are countless wrong ones, so runs that translate the frequent
+words alike are right, and runs that do not agree are wrong, both or one of them.
 
 Receives two matrices of anchors, normalised and most frequent first; hands on the map, the pairs and their story.
 
 Source: Artetxe, Labaka and Agirre (2018), A robust self-learning method for fully unsupervised cross-lingual mappings
 of word embeddings. Hiding a neighbour with probability 1 − p and taking the best of what is left is, in one draw,
-taking the neighbour of a rank that is geometrically distributed; that is how it is done here. Theirs keeps 20,000 words
-throughout; here the random part works on the most frequent few thousand and only the last rounds on more.
+taking the neighbour of a rank that is geometrically distributed; that is how it is done here. They keep 20,000 words
+throughout; here the random part works on the most frequent few thousand, and only the last rounds on more. The halves
+and their agreement are ours.
 """
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from math import ceil, log
 
 import torch
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Float, Float32, Float64, Int64
 from torch import Tensor
 
 from isogloss.compute.interruption import raise_if_stop_requested
+from isogloss.compute.randomness import derive_seed
 from isogloss.mapping.procrustes import completed_procrustes
-from isogloss.mapping.retrieval import Neighbours, nearest, nearest_both_ways
+from isogloss.mapping.retrieval import Neighbours, nearest_both_ways
 from isogloss.mapping.settings import SelfLearningSettings
 
-logger = logging.getLogger(__name__)
+Progress = Callable[[int, float, float], None]
+"""Called after each round with its number, its closeness and the share of neighbours shown."""
 
-Progress = Callable[[int, float], None]
-"""Called after each round with its number and its closeness."""
+SETTLING_ROUNDS = 3
+"""Rounds with nothing hidden, on all frequent words, before two runs are compared."""
+UNSEEN = 0.1
+"""How often a word may see none of the neighbours that are kept for it; it then takes the last."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One way from a seed to a map."""
+
+    matrix: Float64[Tensor, "width width"]
+    translations: Int64[Tensor, " words"]
+    """For each frequent source word its CSLS neighbour, a row of the target."""
+    closeness: float
+    """Mean cosine of the frequent words of both languages and their neighbours."""
+    rounds: int
 
 
 @dataclass(frozen=True, eq=False)
 class SelfLearning:
-    """What self-learning came to."""
+    """The map that several runs came to, and whether it should be believed."""
 
     matrix: Float64[Tensor, "width width"]
     """W, for rows: ``aligned = vectors @ W``; orthogonal."""
     pairs: Int64[Tensor, "pairs 2"]
-    """Rows of source and target that are each other's nearest in the end."""
-    closeness: float
-    """Mean cosine of the words and their CSLS neighbours in both directions, in the end."""
+    """The dictionary it was found from: rows of source and target that were each other's nearest."""
+    runs: tuple[Run, ...]
+    agreement: float
+    """The share of frequent words that the two runs which agree best translate alike, from 0 to 1."""
     closeness_by_round: tuple[float, ...]
-    shown_by_round: tuple[float, ...]
-    """Share of the neighbours that were shown."""
-
-    @property
-    def rounds(self) -> int:
-        """How many rounds it took."""
-        return len(self.closeness_by_round)
+    """Of the last rounds, in which most words take part."""
+    succeeded: bool
+    diagnosis: str
+    """In plain words, with the numbers that it rests on."""
 
 
 def self_learn(
@@ -61,92 +80,151 @@ def self_learn(
     target: Float[Tensor, "target_types width"],
     *,
     settings: SelfLearningSettings,
-    generator: torch.Generator,
+    seed: int,
     pairs: Sequence[tuple[int, int]] = (),
     progress: Progress | None = None,
 ) -> SelfLearning:
-    """Find a rotation and a dictionary together.
+    """Find a rotation and a dictionary together, twice or more, and see whether they agree.
 
     Args:
         source: Normalised anchors, most frequent first.
         target: Likewise.
         settings: See `SelfLearningSettings`.
-        generator: Decides which neighbours are hidden.
-        pairs: The seed, as rows of ``source`` and ``target``. Without any, the spaces' shapes give one.
+        seed: Decides the halves, and which neighbours are hidden.
+        pairs: What to grow from, as rows of ``source`` and ``target``. Without any, the spaces' shapes give some.
         progress: Called after every round.
     """
     X, Y = source.float(), target.float()
-    few_X, few_Y = X[: settings.types], Y[: settings.types]
-    dictionary = torch.tensor(pairs) if len(pairs) else similar_profiles(few_X, few_Y, settings.neighbourhood)
-    shown = settings.shown
-    best, waited, histories = -1.0, 0, ([], [])
-    best_matrix, matrix = None, None
+    runs: list[Run] = []
+    best_two, agreement = (0, 0), 0.0
+    for number in range(settings.runs):
+        generator = torch.Generator().manual_seed(derive_seed(seed, "self-learning", number))
+        # Two runs that follow one another share out one shuffling between them.
+        halves = torch.Generator().manual_seed(derive_seed(seed, "halves", number // 2))
+        half = number % 2
+        if len(pairs):
+            order = torch.randperm(len(pairs), generator=halves)
+            begin = torch.tensor(pairs)[order[half::2]]
+            few_X, few_Y = X[: settings.types // 2], Y[: settings.types // 2]
+            matrix, _ = completed_procrustes(X[begin[:, 0]], Y[begin[:, 1]])
+        else:
+            count = min(settings.types, len(X), len(Y))
+            rows = torch.randperm(count, generator=halves)[half::2].sort().values
+            few_X, few_Y = X[rows], Y[rows]
+            begin = similar_profiles(few_X, few_Y, neighbourhood=settings.neighbourhood)
+            matrix, _ = completed_procrustes(few_X[begin[:, 0]], few_Y[begin[:, 1]])
+        matrix, rounds = _grow(few_X, few_Y, matrix, settings=settings, generator=generator, progress=progress)
+        runs.append(_settled(X, Y, matrix, rounds, settings=settings))
+        for one, other in combinations(range(number + 1), 2):
+            alike = float((runs[one].translations == runs[other].translations).double().mean())
+            if other == number and alike >= agreement:
+                best_two, agreement = (one, other), alike
+        if agreement >= settings.agreement_needed:
+            break
+    succeeded = agreement >= settings.agreement_needed
+    among = best_two if succeeded else range(len(runs))
+    chosen = max(among, key=lambda number: runs[number].closeness)
+    matrix, dictionary, closeness = _finished(X, Y, runs[chosen].matrix, settings=settings)
+    return SelfLearning(
+        matrix=matrix,
+        pairs=dictionary,
+        runs=tuple(runs),
+        agreement=agreement,
+        closeness_by_round=closeness,
+        succeeded=succeeded,
+        diagnosis=_diagnosis(runs, agreement, settings),
+    )
+
+
+def similar_profiles(
+    source: Float[Tensor, "source_types width"], target: Float[Tensor, "target_types width"], *, neighbourhood: int = 10
+) -> Int64[Tensor, "pairs 2"]:
+    """Pair words whose sorted cosines to the words of their own language are alike; each finds one, in both directions.
+
+    The cosines come from the square root of the Gram matrix, as in Artetxe et al. (2018), section 3.2.
+    """
+    count = min(len(source), len(target))
+    profiles: list[Tensor] = []
+    for vectors in (source[:count], target[:count]):
+        left, values, _ = torch.linalg.svd(vectors.double(), full_matrices=False)
+        sorted_cosines = ((left * values) @ left.mT).sort(dim=1).values
+        unit = torch.nn.functional.normalize(sorted_cosines, dim=1)
+        profiles.append((unit - unit.mean(dim=0)).float())
+    found = nearest_both_ways(profiles[0], profiles[1], neighbourhood=neighbourhood)
+    return _drawn(found, 1.0, torch.Generator())
+
+
+def _grow(
+    X: Float32[Tensor, "source_types width"],
+    Y: Float32[Tensor, "target_types width"],
+    matrix: Float64[Tensor, "width width"],
+    *,
+    settings: SelfLearningSettings,
+    generator: torch.Generator,
+    progress: Progress | None,
+) -> tuple[Float64[Tensor, "width width"], int]:
+    """Anneal from a first map; return the map whose words came closest, and the number of rounds."""
+    shown, best, waited, rounds = settings.shown, -1.0, 0, 0
+    kept = matrix
     while True:
         raise_if_stop_requested()
-        if matrix is None or shown < 1.0 or waited == 0:
-            pass
-        matrix, _ = completed_procrustes(source[dictionary[:, 0]], target[dictionary[:, 1]])
-        found = nearest_both_ways(few_X @ matrix.float(), few_Y, k=_depth(shown), neighbourhood=settings.neighbourhood)
-        closeness = _closeness(few_X @ matrix.float(), few_Y, found)
-        histories[0].append(closeness)
-        histories[1].append(shown)
+        aligned = X @ matrix.float()
+        found = nearest_both_ways(aligned, Y, k=_depth(shown), neighbourhood=settings.neighbourhood)
+        closeness, rounds = _closeness(aligned, Y, found), rounds + 1
         if progress is not None:
-            progress(len(histories[0]), closeness)
+            progress(rounds, closeness, shown)
         if closeness > best + settings.tolerance:
-            best, waited, best_matrix = closeness, 0, matrix
+            best, waited, kept = closeness, 0, matrix
         else:
             waited += 1
         if waited > settings.patience:
             if shown >= 1.0:
-                break
+                return kept, rounds
             shown, waited = min(1.0, shown * settings.growth), 0
         dictionary = _drawn(found, shown, generator)
-    assert best_matrix is not None
-    return _polished(source, target, X, Y, best_matrix, settings, histories)
+        matrix, _ = completed_procrustes(X[dictionary[:, 0]], Y[dictionary[:, 1]])
 
 
-def _polished(source, target, X, Y, matrix, settings, histories) -> SelfLearning:
-    few_X, few_Y = X[: settings.final_types], Y[: settings.final_types]
-    for _ in range(settings.final_rounds + 1):
+def _settled(X: Tensor, Y: Tensor, matrix: Tensor, rounds: int, *, settings: SelfLearningSettings) -> Run:
+    """Let all frequent words take part for a few rounds, so that runs can be compared word by word."""
+    few_X, few_Y = X[: settings.types], Y[: settings.types]
+    for step in range(SETTLING_ROUNDS + 1):
         raise_if_stop_requested()
-        found = nearest_both_ways(few_X @ matrix.float(), few_Y, neighbourhood=settings.neighbourhood)
-        closeness = _closeness(few_X @ matrix.float(), few_Y, found)
-        pairs = found.mutual()
-        histories[0].append(closeness)
-        histories[1].append(1.0)
-        if len(histories[0]) and _ == settings.final_rounds:
-            break
-        matrix, _r = completed_procrustes(source[pairs[:, 0]], target[pairs[:, 1]])
-    return SelfLearning(matrix, pairs, closeness, tuple(histories[0]), tuple(histories[1]))
+        aligned = few_X @ matrix.float()
+        found = nearest_both_ways(aligned, few_Y, neighbourhood=settings.neighbourhood)
+        if step < SETTLING_ROUNDS:
+            mutual = found.mutual()
+            matrix, _ = completed_procrustes(few_X[mutual[:, 0]], few_Y[mutual[:, 1]])
+    translations = found.forward[: settings.agreement_types, 0]
+    return Run(matrix, translations, _closeness(aligned, few_Y, found), rounds + SETTLING_ROUNDS)
 
 
-def similar_profiles(
-    source: Float[Tensor, "source_types width"], target: Float[Tensor, "target_types width"], neighbourhood: int = 10
-) -> Int64[Tensor, "pairs 2"]:
-    """Pair words whose sorted cosines to the words of their own language are alike, in both directions."""
-    count = min(len(source), len(target))
-    profiles = []
-    for vectors in (source[:count].double(), target[:count].double()):
-        # The square root of the Gram matrix: its rows have the anchors' cosines as products (Artetxe et al. 2018).
-        left, values, _ = torch.linalg.svd(vectors, full_matrices=False)
-        similarity = (left * values) @ left.mT
-        profile = similarity.sort(dim=1).values
-        profile = torch.nn.functional.normalize(profile, dim=1)
-        profile = torch.nn.functional.normalize(profile - profile.mean(dim=0), dim=1)
-        profiles.append(profile.float())
-    found = nearest_both_ways(*profiles, neighbourhood=neighbourhood)
-    return _drawn(found, 1.0, torch.Generator())
+def _finished(
+    X: Tensor, Y: Tensor, matrix: Tensor, *, settings: SelfLearningSettings
+) -> tuple[Float64[Tensor, "width width"], Int64[Tensor, "pairs 2"], tuple[float, ...]]:
+    """Let many words take part, in pairs that are each other's nearest."""
+    many_X, many_Y = X[: settings.final_types], Y[: settings.final_types]
+    closeness: list[float] = []
+    mutual = torch.zeros(0, 2, dtype=torch.int64)
+    for _ in range(settings.final_rounds):
+        raise_if_stop_requested()
+        aligned = many_X @ matrix.float()
+        found = nearest_both_ways(aligned, many_Y, neighbourhood=settings.neighbourhood)
+        closeness.append(_closeness(aligned, many_Y, found))
+        mutual = found.mutual()
+        matrix, _ = completed_procrustes(many_X[mutual[:, 0]], many_Y[mutual[:, 1]])
+    return matrix, mutual, tuple(closeness)
 
 
 def _depth(shown: float) -> int:
-    """How many neighbours must be known so that one of them is shown, but for one time in a thousand."""
-    return 1 if shown >= 1.0 else ceil(log(1e-3) / log(1.0 - shown))
+    """How many neighbours must be known so that, but for one time in ten, one of them is shown."""
+    return 1 if shown >= 1.0 else ceil(log(UNSEEN) / log(1.0 - shown))
 
 
 def _drawn(found: Neighbours, shown: float, generator: torch.Generator) -> Int64[Tensor, "pairs 2"]:
     """Pair every word with its nearest neighbour among those shown, in both directions."""
 
-    def chosen(neighbours: Tensor) -> Tensor:
+    def chosen(neighbours: Int64[Tensor, "words k"]) -> Int64[Tensor, " words"]:
         if shown >= 1.0:
             return neighbours[:, 0]
         visible = torch.rand(neighbours.shape, generator=generator) < shown
@@ -160,9 +238,23 @@ def _drawn(found: Neighbours, shown: float, generator: torch.Generator) -> Int64
 
 
 def _closeness(
-    aligned: Float[Tensor, "source_types width"], target: Float[Tensor, "target_types width"], found: Neighbours
+    aligned: Float[Tensor, "sources width"], target: Float[Tensor, "targets width"], found: Neighbours
 ) -> float:
     """Mean cosine of all words and their nearest, in both directions."""
     there = torch.cosine_similarity(aligned, target[found.forward[:, 0]], dim=1)
     back = torch.cosine_similarity(aligned[found.backward[:, 0]], target, dim=1)
     return float(torch.cat([there, back]).double().mean())
+
+
+def _diagnosis(runs: Sequence[Run], agreement: float, settings: SelfLearningSettings) -> str:
+    """Say what the runs came to, for people."""
+    told = (
+        f"{len(runs)} runs from halves that have nothing in common; the two that agree best translate "
+        f"{100 * agreement:.0f} % of the {len(runs[0].translations)} most frequent words alike"
+    )
+    if agreement >= settings.agreement_needed:
+        return f"{told}, so both found the same map, and a wrong map is not found twice."
+    return (
+        f"{told}; right maps agree on more than {100 * settings.agreement_needed:.0f} %. So there is no reason to "
+        f"believe any of them."
+    )

@@ -6,7 +6,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from isogloss.settings import Settings
 
-Normalisation = Literal["none", "unit", "centre", "unit_centre_unit"]
+Normalisation = Literal["none", "unit", "centre", "unit_centre_unit", "iterative"]
 """What is done to anchors, in this order, before a rotation is sought; see `normalise`."""
 
 
@@ -18,7 +18,8 @@ class ProcrustesSettings(Settings):
 
     normalisation: Normalisation = "unit"
     """What is done to the anchors before the rotation is sought: ``none`` (as published), ``unit`` length,
-    ``centre``, or ``unit_centre_unit``. Centring makes the map move vectors as well as turn them."""
+    ``centre``, ``unit_centre_unit``, or ``iterative``, which alternates the two until both hold. Centring makes the
+    map move vectors as well as turn them."""
 
     scale: Literal["none", "mean_norm"] = "mean_norm"
     """``mean_norm`` divides all vectors by the average norm of their language's tokens, the reference's too,
@@ -32,13 +33,26 @@ class ProcrustesSettings(Settings):
 
     refinements: NonNegativeInt = 0
     """Rounds in which mutual nearest neighbours join the dictionary and the rotation is sought again (5 in
-    the paper). The round whose neighbours lie closest is kept, without looking at any test dictionary."""
+    the paper). Which round is kept, `selection` says; no test dictionary is looked at."""
+
+    selection: Literal["closeness", "held_out"] = "closeness"
+    """Which round of refinement is kept: that whose frequent words lie closest to their neighbours (``closeness``), or
+    that which best translates a tenth of the dictionary, held out from the fit for this purpose (``held_out``)."""
 
     refinement_types: PositiveInt = 10_000
     """Word types: only so many of the most frequent of each language may join the dictionary."""
 
     neighbourhood: PositiveInt = 10
     """Neighbours that CSLS looks at, K in Conneau et al. (2018)."""
+
+    weighting: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """For looking up translations only: every direction is weighted by its correlation between the languages, to this
+    power. 0 leaves all alike; 0.3 translates a little better. The rotation, and all vectors that it maps, stay as
+    they are."""
+
+    prior: Annotated[float, Field(ge=0)] | Literal["auto"] = "auto"
+    """Weight of the identity beside the pairs, for models that were started from one another and so share a space
+    already; 0 is plain Procrustes. ``auto`` sees from the pairs whether they do."""
 
 
 class AdversarialSettings(Settings):
@@ -65,6 +79,9 @@ class AdversarialSettings(Settings):
 
     neighbourhood: PositiveInt = 10
     """Neighbours that CSLS looks at, K in Conneau et al. (2018)."""
+
+    prior: Annotated[float, Field(ge=0)] | Literal["auto"] = "auto"
+    """As in `ProcrustesSettings`, for the map that is kept. The game itself knows of no identity."""
 
     restarts: Annotated[int, Field(ge=2)] = 5
     """Games at most. It takes two that agree to believe either."""
@@ -165,6 +182,9 @@ class ParallelSettings(Settings):
     """Occurrences: a word type with more in the kept pairs weighs as much as one with so many, so that *the* does not
     drown the rest. Without a value every pair weighs alike."""
 
+    prior: Annotated[float, Field(ge=0)] | Literal["auto"] = "auto"
+    """As in `ProcrustesSettings`."""
+
     min_confidence: float = Field(default=0.0, ge=0, le=1)
     """Links of the word aligner with less are left out; see `Link`."""
 
@@ -179,18 +199,95 @@ class ParallelSettings(Settings):
 
 
 class SelfLearningSettings(Settings):
-    """Road 2."""
+    """Road c: a seed of any size, or none, and a dictionary that grows from it."""
 
     method: Literal["self_learning"] = "self_learning"
-    types: PositiveInt = 4000
-    shown: float = 0.1
-    growth: float = 2.0
-    patience: int = 10
-    tolerance: float = 1e-4
+    """The name of this road."""
+
+    seed_pairs: Literal["dictionary", "identical", "numerals", "cognates", "none"] = "identical"
+    """What it grows from: a ``dictionary``, however small; words spelt alike (``identical``), ``numerals`` only, or
+    ``cognates``, words that differ by few letters in any script; or ``none``: words whose distances to all others of
+    their language are alike."""
+
+    normalisation: Normalisation = "unit_centre_unit"
+    """As in `ProcrustesSettings`."""
+
+    scale: Literal["none", "mean_norm"] = "mean_norm"
+    """As in `ProcrustesSettings`."""
+
+    types: PositiveInt = 5000
+    """Word types: so many of the most frequent of each language take part while neighbours are hidden, half of them in
+    each of the two runs that must agree."""
+
+    shown: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """Share of the neighbours that are shown at first."""
+
+    growth: Annotated[float, Field(gt=1)] = 2.0
+    """Factor on that share whenever no gain is left."""
+
+    patience: PositiveInt = 5
+    """Rounds without a gain after which more is shown, and at last the run ends."""
+
+    tolerance: PositiveFloat = 1e-4
+    """Gain in closeness (a cosine) that counts as one."""
+
     neighbourhood: PositiveInt = 10
+    """Neighbours that CSLS looks at."""
+
+    runs: Annotated[int, Field(ge=2)] = 4
+    """Runs at most, two by two from halves of the seed or of the words. It takes two that agree to believe either."""
+
+    agreement_types: PositiveInt = 2000
+    """Word types: the translations of so many of the most frequent are compared."""
+
+    agreement_needed: Annotated[float, Field(gt=0, le=1)] = 0.3
+    """Share of these that two runs must translate alike."""
+
     final_types: PositiveInt = 10_000
-    final_rounds: int = 5
+    """Word types: so many of the most frequent of each language take part in the last rounds, with nothing hidden."""
+
+    final_rounds: PositiveInt = 5
+    """Rounds with these."""
+
+    weighting: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """As in `ProcrustesSettings`."""
+
+    prior: Annotated[float, Field(ge=0)] | Literal["auto"] = "auto"
+    """As in `ProcrustesSettings`, for the map that is kept. The search itself knows of no identity."""
 
 
-MappingSettings = ProcrustesSettings
-"""The settings of any road. A further road joins here as ``A | B`` and in `fit_alignment` as a ``case``."""
+class RCSLSSettings(Settings):
+    """Road e: any linear map, found by the very measure by which translations are looked up."""
+
+    method: Literal["rcsls"] = "rcsls"
+    """The name of this road."""
+
+    normalisation: Normalisation = "unit_centre_unit"
+    """As in `ProcrustesSettings`."""
+
+    scale: Literal["none", "mean_norm"] = "mean_norm"
+    """As in `ProcrustesSettings`."""
+
+    too_few_pairs: Literal["error", "complete"] = "error"
+    """As in `ProcrustesSettings`, whose rotation it begins with."""
+
+    steps: PositiveInt = 50
+    """Steps of gradient descent at most. How many are taken, pairs held out from the dictionary decide."""
+
+    learning_rate: PositiveFloat = 1.0
+    """Of the first step; halved whenever the loss rises."""
+
+    held_out: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Share of the dictionary's source words on which the number of steps is chosen."""
+
+    neighbourhood: PositiveInt = 10
+    """Neighbours in the loss, K of CSLS."""
+
+    types: PositiveInt = 10_000
+    """Word types: so many of the most frequent of each language can be neighbours."""
+
+
+MappingSettings = Annotated[
+    ProcrustesSettings | SelfLearningSettings | AdversarialSettings | RCSLSSettings, Field(discriminator="method")
+]
+"""The settings of any road from anchors alone. A further road joins here and in `fit_alignment` as a ``case``."""

@@ -29,7 +29,8 @@ from isogloss.encoders.elmo.embedder import ELMoEncoder
 from isogloss.encoders.elmo.streams import spellings
 from isogloss.errors import AlignmentError
 from isogloss.lexicon.dictionary import BilingualDictionary
-from isogloss.mapping.fit import MINIMUM_PAIRS
+from isogloss.lexicon.seeds import SHORTEST_ALIKE
+from isogloss.mapping.checks import MINIMUM_PAIRS
 from isogloss.mapping.procrustes import completed_procrustes, refine
 
 log = logging.getLogger(__name__)
@@ -38,8 +39,6 @@ FREQUENT = 5000
 """Word types of each language that may pair up in the refinement."""
 ROUNDS = 10
 """Rounds of refinement."""
-SHORTEST_ALIKE = 4
-"""Letters that a word needs at least to count when it is spelt alike: short words are alike by chance."""
 RIDGE = 1e-2
 """Keeps the least squares for the softmax tame, as a share of the mean square of layer 0."""
 

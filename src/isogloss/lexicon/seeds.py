@@ -1,0 +1,90 @@
+"""Pairs to begin with where nobody has made a dictionary: words that two languages write alike, or nearly.
+
+Receives the anchors of two languages, most frequent word first, or just their words; hands on a small, noisy
+`BilingualDictionary` from which self-learning grows a larger one. Names, numerals and loans are most of it; false
+friends come along and do no lasting harm.
+
+Sources: Smith et al. (2017), arXiv:1702.03859, identical words; Artetxe, Labaka and Agirre (2017), numerals.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from anyascii import anyascii
+from rapidfuzz.distance import Levenshtein
+from rapidfuzz.process import cdist
+
+from isogloss.lexicon.anchors import Anchors
+from isogloss.lexicon.dictionary import BilingualDictionary, identical_words
+
+SHORTEST_ALIKE = 4
+"""Letters that a word needs at least to count when it is spelt alike: short words are alike by chance."""
+COGNATE_LETTERS = 5
+"""Letters that a cognate needs at least, for the same reason."""
+COGNATE_SIMILARITY = 0.75
+"""Share of letters that must stay, at least: 1 − edits / letters of the longer word."""
+COGNATE_TYPES = 5000
+"""Word types: cognates are sought among so many of the most frequent."""
+
+
+def alike_words(source: Anchors, target: Anchors) -> BilingualDictionary:
+    """Pair the words that both languages write alike and that are unlikely to be so by chance."""
+    return _only(identical_words(source, target), lambda word: len(word) >= SHORTEST_ALIKE or not word.isalpha())
+
+
+def numerals(source: Anchors, target: Anchors) -> BilingualDictionary:
+    """Pair the numbers written in digits that both languages have: 7, 1914, 3.5."""
+    return _only(identical_words(source, target), is_numeral)
+
+
+def is_numeral(word: str) -> bool:
+    """Whether a word is a number in digits.
+
+    >>> [is_numeral(word) for word in ("1914", "3.5", "٣", "x2", ".")]
+    [True, True, True, False, False]
+    """
+    return any(character.isdigit() for character in word) and all(
+        character.isdigit() or character in ".,:/-%" for character in word
+    )
+
+
+def cognates(
+    source: Anchors,
+    target: Anchors,
+    *,
+    types: int = COGNATE_TYPES,
+    letters: int = COGNATE_LETTERS,
+    similarity: float = COGNATE_SIMILARITY,
+) -> BilingualDictionary:
+    """Pair words that differ by few letters, each with its most similar one and only if that holds both ways.
+
+    Words are compared in lower case and in Latin letters without accents, so that *музей* meets *museum*.
+    """
+    ours, theirs = _latin(source.words[:types], letters), _latin(target.words[:types], letters)
+    if not ours or not theirs:
+        return BilingualDictionary(source=source.language, target=target.language, pairs=())
+    table = cdist(
+        [spelt for _, spelt in ours],
+        [spelt for _, spelt in theirs],
+        scorer=Levenshtein.normalized_similarity,
+        score_cutoff=similarity,
+        dtype=np.float32,
+    )
+    best, back = table.argmax(axis=1), table.argmax(axis=0)
+    pairs = tuple(
+        (ours[row][0], theirs[int(column)][0])
+        for row, column in enumerate(best)
+        if table[row, column] >= similarity and back[column] == row
+    )
+    return BilingualDictionary(source=source.language, target=target.language, pairs=pairs)
+
+
+def _latin(words: Sequence[str], letters: int) -> list[tuple[str, str]]:
+    """Return words with what they look like in plain Latin letters, those that are long enough."""
+    spelt = ((word, anyascii(word.lower()).lower()) for word in words)
+    return [(word, plain) for word, plain in spelt if len(plain) >= letters and plain.isalpha()]
+
+
+def _only(dictionary: BilingualDictionary, wanted: Callable[[str], bool]) -> BilingualDictionary:
+    pairs = tuple(pair for pair in dictionary.pairs if wanted(pair[0]))
+    return BilingualDictionary(source=dictionary.source, target=dictionary.target, pairs=pairs)

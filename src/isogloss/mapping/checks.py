@@ -1,0 +1,71 @@
+"""What must hold before two languages' anchors can be aligned, and what is said where it does not."""
+
+from isogloss.errors import AlignmentError
+from isogloss.lexicon.anchors import Anchors
+from isogloss.lexicon.dictionary import BilingualDictionary
+
+MINIMUM_PAIRS = 10
+"""With fewer pairs a rotation says nothing, whatever the width; every road refuses."""
+
+
+def check_like(source_anchors: Anchors, target_anchors: Anchors) -> None:
+    """Refuse anchors of two layers or widths.
+
+    Raises:
+        AlignmentError: They differ.
+    """
+    place = f"Alignment {source_anchors.language}→{target_anchors.language}"
+    if source_anchors.layer != target_anchors.layer:
+        raise AlignmentError(
+            f"{place}: the anchors are of layers {source_anchors.layer} and {target_anchors.layer}. An "
+            "alignment maps one layer to the same layer. Give anchors of one layer."
+        )
+    if source_anchors.width != target_anchors.width:
+        raise AlignmentError(
+            f"{place}: the anchors are {source_anchors.width} and {target_anchors.width} wide. A rotation "
+            "keeps the width. Train both encoders with the same width."
+        )
+
+
+def needed(
+    dictionary: BilingualDictionary | None, method: str, source_anchors: Anchors, target_anchors: Anchors
+) -> BilingualDictionary:
+    """Return the dictionary, which this road cannot do without.
+
+    Raises:
+        AlignmentError: There is none.
+    """
+    if dictionary is None:
+        raise AlignmentError(
+            f"Alignment {source_anchors.language}→{target_anchors.language}: {method} has no dictionary. It needs one. "
+            f"Give a dictionary (--dictionary), or choose a road without one: --method self-learning."
+        )
+    return dictionary
+
+
+def check_pairs(
+    pairs: list[tuple[int, int]],
+    source_anchors: Anchors,
+    target_anchors: Anchors,
+    *,
+    dictionary: BilingualDictionary,
+    too_few: str,
+) -> None:
+    """Refuse a dictionary that does not suffice, and say why it does not."""
+    place = f"Alignment {source_anchors.language}→{target_anchors.language}"
+    width = source_anchors.width
+    if len(pairs) < MINIMUM_PAIRS:
+        sources = {word for word, _ in dictionary.pairs}
+        targets = {word for _, word in dictionary.pairs}
+        raise AlignmentError(
+            f"{place} has {len(pairs)} usable dictionary pairs; at least {MINIMUM_PAIRS} are needed. The "
+            f"dictionary has {len(dictionary)} pairs; {sum(word in source_anchors for word in sources)} of "
+            f"{len(sources)} source words and {sum(word in target_anchors for word in targets)} of "
+            f"{len(targets)} target words have anchors. Add pairs, lower min_count, gather anchors from more "
+            "text, or check the languages of both."
+        )
+    if len(pairs) < width and too_few == "error":
+        raise AlignmentError(
+            f"{place} has {len(pairs)} dictionary pairs; width {width} needs at least {width}. Add pairs, or "
+            'use too_few_pairs = "complete".'
+        )

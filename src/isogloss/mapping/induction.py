@@ -1,0 +1,193 @@
+"""A dictionary where nobody has given one: pairs found in one space of two languages, and whether to believe them.
+
+Words are easiest to tell apart in one space, the *guide*: the layer without context, or static vectors of the same
+text. From the pairs that were found there every layer is aligned in closed form, as from any dictionary.
+
+Receives the guide's anchors and the settings of self-learning or of the adversarial game; hands on `Induced`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from isogloss.errors import AlignmentError, NoAlignmentFound
+from isogloss.lexicon.anchors import Anchors
+from isogloss.lexicon.dictionary import BilingualDictionary
+from isogloss.mapping.checks import MINIMUM_PAIRS, check_like, check_pairs, needed
+from isogloss.mapping.normalisation import normalise
+from isogloss.mapping.procrustes import completed_procrustes, refine
+from isogloss.mapping.settings import AdversarialSettings, ProcrustesSettings, SelfLearningSettings
+
+Report = Callable[[Mapping[str, float]], None]
+"""Told facts of a search while it runs, such as its round and closeness."""
+
+
+@dataclass(frozen=True)
+class Induced:
+    """A dictionary that was found, not given, and how."""
+
+    dictionary: BilingualDictionary
+    details: Mapping[str, Any]
+
+
+def induce_dictionary(
+    source_anchors: Anchors,
+    target_anchors: Anchors,
+    *,
+    settings: SelfLearningSettings | AdversarialSettings,
+    dictionary: BilingualDictionary | None = None,
+    seed: int = 1,
+    samples: tuple[Tensor, Tensor] | None = None,
+    report: Report | None = None,
+) -> Induced:
+    """Find word pairs of two languages in one space, from a small seed or from nothing (roads c and d).
+
+    Args:
+        source_anchors: Anchors in which to look, most frequent first.
+        target_anchors: Likewise.
+        settings: Of self-learning or of the adversarial game.
+        dictionary: For ``seed_pairs = "dictionary"``.
+        seed: Every random choice follows from it.
+        samples: Tokens in context of both languages, for the game to be played with.
+        report: Told how it goes.
+
+    Raises:
+        NoAlignmentFound: What was found cannot be believed; the message says on what evidence.
+        AlignmentError: There is no seed to begin with.
+    """
+    check_like(source_anchors, target_anchors)
+    source = normalise(source_anchors, settings.normalisation).vectors
+    target = normalise(target_anchors, settings.normalisation).vectors
+    place = f"Alignment {source_anchors.language}→{target_anchors.language}, layer {source_anchors.layer}"
+    if isinstance(settings, SelfLearningSettings):
+        from isogloss.mapping.self_learning import self_learn
+
+        seeds = _seed_pairs(source_anchors, target_anchors, dictionary=dictionary, settings=settings)
+
+        def tell_round(number: int, closeness: float, shown: float) -> None:
+            if report is not None:
+                report({"round": number, "closeness": closeness, "shown": shown})
+
+        learnt = self_learn(source, target, settings=settings, seed=seed, pairs=seeds, progress=tell_round)
+        succeeded, diagnosis, pairs = learnt.succeeded, learnt.diagnosis, learnt.pairs
+        facts: dict[str, Any] = {
+            "seed_pairs": settings.seed_pairs,
+            "seeds": len(seeds),
+            "runs": len(learnt.runs),
+            "agreement": round(learnt.agreement, 4),
+            "closeness": round(learnt.closeness_by_round[-1], 4),
+        }
+        advice = "Give a dictionary, other seed pairs (--seed-pairs), or anchors of a better model or of more text."
+    else:
+        from isogloss.mapping.adversarial import adversarial
+
+        def tell_epoch(done: int, total: int, found: Mapping[str, float]) -> None:
+            if report is not None:
+                report({"done": done, "total": total, **found})
+
+        ours, theirs = samples or (None, None)
+        played = adversarial(
+            source,
+            target,
+            settings=settings,
+            seed=seed,
+            source_samples=ours,
+            target_samples=theirs,
+            progress=tell_epoch,
+        )
+        succeeded, diagnosis = played.succeeded, played.diagnosis
+        facts = {"restarts": len(played.restarts), "kept_restart": played.kept_restart}
+        advice = "Give a dictionary, or use self-learning (--method self-learning), which asks for less."
+        pairs = torch.zeros(0, 2, dtype=torch.int64)
+        if succeeded:
+            pairs = refine(
+                source.float(),
+                target.float(),
+                matrix=played.matrix,
+                pairs=[],
+                rounds=max(1, settings.refinements),
+                types=settings.refinement_types,
+                neighbourhood=settings.neighbourhood,
+            ).last_pairs
+    if not succeeded:
+        raise NoAlignmentFound(f"{place}: {diagnosis} Expected evidence for one alignment. {advice}")
+    words = tuple((source_anchors.words[row], target_anchors.words[column]) for row, column in pairs.tolist())
+    found = BilingualDictionary(source=source_anchors.language, target=target_anchors.language, pairs=words)
+    return Induced(found, facts | {"induced_pairs": len(words), "diagnosis": diagnosis})
+
+
+def _seed_pairs(
+    source_anchors: Anchors,
+    target_anchors: Anchors,
+    *,
+    dictionary: BilingualDictionary | None,
+    settings: SelfLearningSettings,
+) -> list[tuple[int, int]]:
+    """Return the pairs that self-learning begins with, as rows; none if it begins with the shape of the spaces."""
+    from isogloss.lexicon import seeds
+
+    match settings.seed_pairs:
+        case "none":
+            return []
+        case "dictionary":
+            found = needed(dictionary, "self-learning from a dictionary", source_anchors, target_anchors)
+        case "identical":
+            found = seeds.alike_words(source_anchors, target_anchors)
+        case "numerals":
+            found = seeds.numerals(source_anchors, target_anchors)
+        case "cognates":
+            found = seeds.cognates(source_anchors, target_anchors)
+    pairs = found.usable(source_anchors, target_anchors)
+    if len(pairs) < 2 * MINIMUM_PAIRS:
+        raise AlignmentError(
+            f"Alignment {source_anchors.language}→{target_anchors.language}: {len(pairs)} seed pairs "
+            f"({settings.seed_pairs}) have anchors. Self-learning halves them and needs at least {2 * MINIMUM_PAIRS}. "
+            f"Choose other seed pairs (--seed-pairs): identical, numerals, cognates, a dictionary, or none."
+        )
+    return pairs
+
+
+def grow_dictionary(
+    source_anchors: Anchors,
+    target_anchors: Anchors,
+    *,
+    dictionary: BilingualDictionary | None,
+    settings: ProcrustesSettings,
+) -> BilingualDictionary:
+    """Add to a dictionary the pairs that it leads to in other vectors of the same languages (road g).
+
+    Static vectors of the same text often translate better than the anchors of a hurried model. What they find in
+    rounds of refinement, pairs that are each other's nearest, then serves the anchors as a dictionary.
+
+    Args:
+        source_anchors: The other vectors.
+        target_anchors: Likewise.
+        dictionary: To begin with; without one, words spelt alike.
+        settings: Normalisation and refinement; at least one round is taken.
+    """
+    from isogloss.lexicon.seeds import alike_words
+
+    check_like(source_anchors, target_anchors)
+    known = dictionary if dictionary is not None else alike_words(source_anchors, target_anchors)
+    pairs = known.usable(source_anchors, target_anchors)
+    check_pairs(pairs, source_anchors, target_anchors, dictionary=known, too_few="complete")
+    source = normalise(source_anchors, settings.normalisation).vectors.float()
+    target = normalise(target_anchors, settings.normalisation).vectors.float()
+    rows, columns = torch.tensor(pairs).unbind(dim=1)
+    refinement = refine(
+        source,
+        target,
+        matrix=completed_procrustes(source[rows], target[columns])[0],
+        pairs=pairs,
+        rounds=max(1, settings.refinements),
+        types=settings.refinement_types,
+        neighbourhood=settings.neighbourhood,
+    )
+    found = [
+        (source_anchors.words[row], target_anchors.words[column]) for row, column in refinement.last_pairs.tolist()
+    ]
+    every = tuple(dict.fromkeys([*known.pairs, *found]))
+    return BilingualDictionary(source=known.source, target=known.target, pairs=every)
