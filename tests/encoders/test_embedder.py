@@ -4,16 +4,19 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from isogloss.corpus.characters import PADDING
 from isogloss.corpus.sentence import Sentence
 from isogloss.corpus.vocabulary import Vocabulary
 from isogloss.encoders.elmo import embedder, remembered
 from isogloss.encoders.elmo.bilm import BiLM
 from isogloss.encoders.elmo.embedder import ELMoEncoder
+from isogloss.encoders.elmo.settings import SIZES
 from isogloss.encoders.encoder import Encoder
 from isogloss.errors import ArtifactError
 
@@ -69,7 +72,58 @@ def test_remembered_vectors_change_nothing_even_when_memory_is_full(encoder, mon
         forgetful = make_fresh(encoder)
         for _ in range(2):
             for batch, expected in zip(batches, fresh, strict=True):
-                torch.testing.assert_close(forgetful.encode(batch).vectors, expected, **NEARLY)
+                assert torch.equal(forgetful.encode(batch).vectors, expected)
+
+
+@pytest.fixture(scope="module")
+def as_trained() -> ELMoEncoder:
+    """An encoder of the sizes of the small models, whose matrix products are large enough to be cut up by libraries."""
+    shape = SIZES["small"].model_copy(update={"word_types": 6})
+    torch.manual_seed(0)
+    model = BiLM(shape, types=len(VOCABULARY), dropout=0.0, predicts=False)
+    return ELMoEncoder(model, settings=shape, vocabulary=VOCABULARY, language="es")
+
+
+def random_words(count: int) -> list[str]:
+    """Distinct words of one to some sixty bytes, with letters of one byte and of two, most of them short."""
+    generator = np.random.default_rng(7)
+    words = list(WORDS)
+    while len(words) < count:
+        length = 1 + min(int(generator.exponential(6.0)), 59)
+        words.append("".join(generator.choice(list("abcdefghijñßд"), size=length)))
+    return sorted(set(words))
+
+
+@pytest.mark.parametrize("together", [1, 7, 47, 48, 100, 333])
+def test_a_word_has_the_same_bits_whatever_was_asked_before_and_beside_it(as_trained, together):
+    words = random_words(900)
+    expected = make_fresh(as_trained)._characters(words)
+    order = np.random.default_rng(together).permutation(len(words)).tolist()[: 20 * together]
+    characters = make_fresh(as_trained)._characters
+    for first in range(0, len(order), together):
+        places = order[first : first + together]
+        assert torch.equal(characters([words[place] for place in places]), expected[places])
+
+
+@pytest.mark.parametrize("length", remembered.LENGTHS)
+def test_a_word_has_the_same_bits_in_every_row(as_trained, length):
+    """What the even portions rest on: a kernel that treats all rows alike."""
+    word, others = "ñ" * (length // 2), ["x" * length] * (remembered.ROWS - 1)
+    rows = torch.stack(
+        [as_trained._without_context([*others[:row], word, *others[row:]])[row] for row in range(remembered.ROWS)]
+    )
+    assert torch.equal(rows, rows[:1].expand_as(rows))
+
+
+@given(words=st.lists(st.text(max_size=60), unique=True, max_size=200))
+def test_every_portion_of_new_words_has_the_shape_of_its_length(words):
+    dealt = list(remembered.portions(words))
+    assert sorted(place for places, _ in dealt for place in places) == list(range(len(words)))
+    for places, filler in dealt:
+        assert 0 < len(places) < remembered.ROWS, "there is room for the filler"
+        ids = embedder.spellings([*(words[place] for place in places), filler])
+        lengths = (ids != PADDING).sum(dim=1)
+        assert lengths.max() == lengths[-1] == len(filler) + 2
 
 
 def make_fresh(encoder: ELMoEncoder) -> ELMoEncoder:

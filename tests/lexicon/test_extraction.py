@@ -7,13 +7,19 @@ import zlib
 from collections.abc import Sequence
 from functools import partial, reduce
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isogloss.compute.interruption import stop_requested
+from isogloss.compute.randomness import numpy_generator, seeded_torch
 from isogloss.corpus.sentence import Sentence
+from isogloss.corpus.vocabulary import Vocabulary
+from isogloss.encoders.elmo.bilm import BiLM
+from isogloss.encoders.elmo.embedder import ELMoEncoder
+from isogloss.encoders.elmo.settings import SIZES
 from isogloss.encoders.encoder import ContextualEmbeddings
 from isogloss.errors import TextError, TrainingError, VectorsError
 from isogloss.lexicon.anchor_files import Share
@@ -211,6 +217,37 @@ def test_processes_of_several_machines_share_a_text(texts, machines, processes):
     assert same(
         reduce(operator.add, shares), sum_anchors(InventedEncoder(), sentences, settings=chosen), tolerance=1e-12
     )
+
+
+@pytest.fixture(scope="module")
+def language_model() -> ELMoEncoder:
+    """A language model of the small size, untrained."""
+    vocabulary = Vocabulary.count([["la", "casa", "el", "perro"]])
+    shape = SIZES["small"].model_copy(update={"word_types": len(vocabulary)})
+    with seeded_torch(1, "a language model"):
+        model = BiLM(shape, types=len(vocabulary), predicts=False)
+    return ELMoEncoder(model, settings=shape, vocabulary=vocabulary, language="es")
+
+
+@pytest.mark.parametrize("parts", [2, 3])
+def test_shares_read_by_a_language_model_add_up_to_the_whole(language_model, parts):
+    """A worker meets a word first in another batch than one who reads all, and beside other new words."""
+    generator = numpy_generator(1, "text")
+    words = ["".join(generator.choice(list("abcdeéß"), size=1 + int(generator.exponential(6)))) for _ in range(1500)]
+    frequency = 1 / np.arange(1, len(words) + 1)
+    drawn = generator.choice(len(words), size=6000, p=frequency / frequency.sum())
+    ends = np.cumsum(generator.integers(1, 30, size=300))
+    text = sentences_of(*(" ".join(words[place] for place in some) for some in np.split(drawn, ends)))
+
+    def fresh() -> ELMoEncoder:
+        encoder = language_model
+        return ELMoEncoder(encoder.model, settings=encoder.settings, vocabulary=encoder.vocabulary, language="es")
+
+    chosen = AnchorSettings(batch_words=512)
+    whole = sum_anchors(fresh(), text, settings=chosen)
+    shares = [sum_anchors(fresh(), text, settings=chosen, share=Share(number, parts)) for number in range(1, parts + 1)]
+    # Vectors are equal to the bit, so only the order of adding in float64 is left.
+    assert same(reduce(operator.add, shares), whole, tolerance=1e-12)
 
 
 WORK = '''
