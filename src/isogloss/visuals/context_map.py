@@ -28,16 +28,16 @@ from torch import Tensor
 from isogloss.errors import AlignmentError, OutputError, VectorsError
 from isogloss.lexicon.anchors import Anchors
 from isogloss.mapping.alignment import Alignment
-from isogloss.visuals.embedding_map import (
-    _SIDES,
-    COLOURS,
-    _any_script,
-    _fit_limits,
-    _new_figure,
-    _overlap,
-    _place,
-    _project,
+from isogloss.visuals.drawing import (
+    SIDES,
+    any_script,
+    fit_limits,
+    new_figure,
+    overlap,
+    place_label,
+    principal_plane,
 )
+from isogloss.visuals.embedding_map import COLOURS
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -112,8 +112,8 @@ def draw_context_map(
             f"Map of words in context: none of {', '.join([*source, *target]) or 'no words'} occurs. Expected vectors "
             "of one word at least. Choose words as they are written in the text, or read more of it."
         )
-    project = {"pca": _project, "umap": lambda vectors: _neighbourhoods(vectors, seed=seed)}[projection]
-    figure = _new_figure(width_inches=13.0, height_inches=7.0)
+    project = {"pca": principal_plane, "umap": lambda vectors: _neighbourhoods(vectors, seed=seed)}[projection]
+    figure = new_figure(width_inches=13.0, height_inches=7.0)
     told = [
         f"{', '.join(cloud.word for cloud in clouds if cloud.is_source is is_source)} ({language})"
         for is_source, language in ((True, alignment.source), (False, alignment.target))
@@ -132,10 +132,10 @@ def draw_context_map(
         _draw_clouds(axes, clouds, points)
     handles = _legend(alignment)
     figure.legend(handles=handles, loc="outside lower left", ncols=len(handles), frameon=False, fontsize=10)
-    with _any_script():
+    with any_script():
         figure.draw_without_rendering()  # the layout settles, so that labels know their room
         for axes, points in zip(all_axes, points_by_panel, strict=True):
-            _fit_limits(axes, np.concatenate(list(points.values())))
+            fit_limits(axes, np.concatenate(list(points.values())))
             _label_words(axes, clouds, points)
     return figure
 
@@ -268,16 +268,16 @@ def _label_words(axes: Any, clouds: Sequence[_Cloud], points: Mapping[str, np.nd
             annotation_clip=False,
         )
         found = []
-        for distance, (across, up) in product((9.0, 14.0, 20.0, 28.0, 38.0), _SIDES):
+        for distance, (across, up) in product((9.0, 14.0, 20.0, 28.0, 38.0), SIDES):
             offset = (across * distance, up * distance)
-            _place(label, offset)
+            place_label(label, offset)
             box = label.get_window_extent()
-            hidden = sum(_overlap(box, other) for other in taken)
+            hidden = sum(overlap(box, other) for other in taken)
             hidden += 400 * _covered(box, anchors, margin=ANCHOR_PIXELS) + 30 * _covered(box, dots, margin=2.0)
-            outside = box.width * box.height - _overlap(box, frame)
+            outside = box.width * box.height - overlap(box, frame)
             found.append((hidden + 5 * outside + 2 * distance, offset, box))
         _, offset, box = min(found, key=lambda entry: entry[0])
-        _place(label, offset)
+        place_label(label, offset)
         taken.append(box)
 
 

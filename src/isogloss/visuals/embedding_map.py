@@ -9,9 +9,7 @@ Receives vectors, or anchors with their alignments; hands on a matplotlib figure
 """
 
 import io
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -19,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float
 from torch import Tensor
 
 from isogloss.artifacts import write_atomically, writing_to
@@ -27,6 +25,9 @@ from isogloss.errors import AlignmentError, OutputError
 from isogloss.lexicon.anchors import Anchors
 from isogloss.lexicon.dictionary import BilingualDictionary
 from isogloss.mapping.alignment import Alignment
+from isogloss.visuals.drawing import SIDES, any_script, fit_limits, new_figure, place_label
+from isogloss.visuals.drawing import overlap as _overlap
+from isogloss.visuals.drawing import principal_plane as _project
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Told apart by most people, whatever their colour vision (Okabe and Ito 2008)."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-_SIDES = ((1, 0.6), (1, -0.6), (-1, 0.6), (-1, -0.6), (0, 1), (0, -1), (1, 0), (-1, 0))
-"""Where a label may stand: right or left of its point, above or below."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +145,7 @@ def draw_embedding_map(
     Raises:
         OutputError: matplotlib is not installed.
     """
-    figure = _new_figure(width_inches=6.2 * len(panels), height_inches=6.4)
+    figure = new_figure(width_inches=6.2 * len(panels), height_inches=6.4)
     figure.suptitle(title, fontsize=14, x=0.004, ha="left")
     points_by_panel = [_project(panel.vectors_by_language) for panel in panels]
     named = _spread_words(points_by_panel[-1], pairs_by_language, reference, labelled)
@@ -158,10 +157,10 @@ def draw_embedding_map(
         axes.set_title(panel.title, fontsize=11, loc="left")
         handles = _draw_points(axes, points, pairs_by_language, in_pairs, reference)
     figure.legend(handles=handles, loc="outside lower left", ncols=len(handles), frameon=False, fontsize=10)
-    with _any_script():
+    with any_script():
         figure.draw_without_rendering()  # the layout settles, so that labels know their room
         for axes, points in zip(all_axes, points_by_panel, strict=True):
-            _fit_limits(axes, np.concatenate(list(points.values())))
+            fit_limits(axes, np.concatenate(list(points.values())))
             paired = np.concatenate([points[language][rows] for language, rows in in_pairs.items()])
             _label_points(axes, points, words_by_language, named, paired)
     return figure
@@ -190,34 +189,11 @@ def save_figure(figure: "matplotlib.figure.Figure", path: Path | str) -> None:
         metadata = {"Date": None, "Creator": "isogloss", "Title": figure.get_suptitle()}
 
     settings: dict[Any, Any] = {"svg.hashsalt": "isogloss", "svg.fonttype": "none"}
-    with _any_script(), matplotlib.rc_context(settings):
+    with any_script(), matplotlib.rc_context(settings):
         figure.savefig(stream, format=kind, dpi=150, metadata=metadata)
     with writing_to(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, stream.getvalue())
-
-
-def _new_figure(*, width_inches: float, height_inches: float) -> "matplotlib.figure.Figure":
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise OutputError(
-            "Figure: matplotlib is not installed. Expected matplotlib 3.8 or newer. Run "
-            'pip install "isogloss[visuals]" and try again.'
-        ) from error
-    figure = Figure(figsize=(width_inches, height_inches), layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)  # no window, no global state
-    return figure
-
-
-@contextmanager
-def _any_script() -> Iterator[None]:
-    """Let letters pass that the installed fonts lack: they become boxes in a PNG and stay text in an SVG."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r"(?s).*Glyph .* missing from font")
-        warnings.filterwarnings("ignore", message=r"(?s).*Matplotlib currently does not support .* natively")
-        yield
 
 
 def _unit(vectors_by_language: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -249,23 +225,6 @@ def _frequent_pairs(
         language: [(found[column], column) for column in chosen if column in found]
         for language, found in row_by_column.items()
     }
-
-
-def _project(
-    vectors_by_language: Mapping[str, Float[Tensor, "_ width"]],
-) -> dict[str, Float64[np.ndarray, "_ 2"]]:
-    """Project the vectors of all languages on their two common principal components.
-
-    Languages weigh the same, however many words they bring. A component's sign is free; the largest loading
-    is made positive, so that the same vectors give the same picture everywhere.
-    """
-    vectors = {language: rows.detach().cpu().double() for language, rows in vectors_by_language.items()}
-    centre = torch.stack([rows.mean(dim=0) for rows in vectors.values()]).mean(dim=0)
-    weighted = torch.cat([(rows - centre) / len(rows) ** 0.5 for rows in vectors.values()])
-    components = torch.linalg.svd(weighted, full_matrices=False).Vh[:2]  # 2 width
-    largest = components.gather(1, components.abs().argmax(dim=1, keepdim=True))
-    components = components * torch.where(largest < 0, -1.0, 1.0)
-    return {language: ((rows - centre) @ components.mT).numpy() for language, rows in vectors.items()}
 
 
 def _spread_words(
@@ -323,16 +282,6 @@ def _draw_points(
     return [*handles, joined]
 
 
-def _fit_limits(axes: Any, dots: np.ndarray) -> None:
-    """Show all dots with a margin, one unit as long across as up."""
-    frame = axes.get_window_extent()
-    low, high = dots.min(axis=0), dots.max(axis=0)
-    shape = np.array([frame.width, frame.height])
-    half = 0.55 * shape * max(float(((high - low) / shape).max()), 1e-9)  # not nothing, for a single dot
-    (left, bottom), (right, top) = (low + high) / 2 - half, (low + high) / 2 + half
-    axes.set(xlim=(left, right), ylim=(bottom, top))
-
-
 def _label_points(
     axes: Any,
     points: Mapping[str, np.ndarray],
@@ -365,9 +314,9 @@ def _label_points(
                 annotation_clip=False,
             )
             found = []
-            for distance, (across, up) in product((5.0, 11.0, 18.0), _SIDES):
+            for distance, (across, up) in product((5.0, 11.0, 18.0), SIDES):
                 offset = (across * distance, up * distance)
-                _place(label, offset)
+                place_label(label, offset)
                 box = label.get_window_extent()
                 hidden = sum(_overlap(box, other) for other in taken)
                 near = np.abs(dots - box.corners().mean(axis=0)) < (box.width / 2 + 2, box.height / 2 + 2)
@@ -375,19 +324,5 @@ def _label_points(
                 outside = box.width * box.height - _overlap(box, frame)
                 found.append((hidden + 5 * outside + distance, offset, box))
             _, offset, box = min(found, key=lambda entry: entry[0])
-            _place(label, offset)
+            place_label(label, offset)
             taken.append(box)
-
-
-def _place(label: Any, offset: tuple[float, float]) -> None:
-    across, up = offset
-    label.xyann = offset
-    label.set_ha("left" if across > 0 else "right" if across < 0 else "center")
-    label.set_va("bottom" if up > 0 else "top" if up < 0 else "center")
-
-
-def _overlap(one: Any, other: Any) -> float:
-    """Return the area that two boxes share, in square pixels."""
-    width = min(one.x1, other.x1) - max(one.x0, other.x0)
-    height = min(one.y1, other.y1) - max(one.y0, other.y0)
-    return max(width, 0.0) * max(height, 0.0)
