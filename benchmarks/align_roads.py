@@ -26,7 +26,7 @@ from isogloss.lexicon.word2vec_text import read_word2vec_text, write_word2vec_te
 from isogloss.mapping.alignment import save_alignment
 from isogloss.mapping.fit import fit_alignment
 from isogloss.mapping.retrieval import nearest
-from isogloss.mapping.settings import ProcrustesSettings
+from isogloss.mapping.settings import ProcrustesSettings, RCSLSSettings, SelfLearningSettings
 
 
 def our_roads() -> dict[str, tuple[Any, str]]:
@@ -34,12 +34,27 @@ def our_roads() -> dict[str, tuple[Any, str]]:
 
     That is a ``dictionary``, ``identical words`` (a dictionary made of them) or ``nothing`` (no dictionary at all).
     """
-    centred = "unit_centre_unit"
+    centred = {"normalisation": "unit_centre_unit"}
+    best = {**centred, "refinements": 5, "weighting": 0.3}
     return {
-        "procrustes": (ProcrustesSettings(), "dictionary"),
-        "procrustes, centred": (ProcrustesSettings(normalisation=centred), "dictionary"),
-        "procrustes + refine": (ProcrustesSettings(refinements=5), "dictionary"),
-        "procrustes, centred + refine": (ProcrustesSettings(normalisation=centred, refinements=5), "dictionary"),
+        "procrustes": (ProcrustesSettings(prior=0.0), "dictionary"),
+        "procrustes, centred": (ProcrustesSettings(**centred, prior=0.0), "dictionary"),
+        "procrustes, iterative": (ProcrustesSettings(normalisation="iterative", prior=0.0), "dictionary"),
+        "procrustes + refine": (ProcrustesSettings(refinements=5, prior=0.0), "dictionary"),
+        "procrustes + refine, held out": (
+            ProcrustesSettings(refinements=5, selection="held_out", prior=0.0),
+            "dictionary",
+        ),
+        "procrustes + refine + weighting": (ProcrustesSettings(**best, prior=0.0), "dictionary"),
+        "procrustes, prior": (ProcrustesSettings(**centred), "dictionary"),
+        "procrustes, prior + refine + weighting": (ProcrustesSettings(**best), "dictionary"),
+        "rcsls": (RCSLSSettings(), "dictionary"),
+        "self-learning, identical": (SelfLearningSettings(prior=0.0, weighting=0.3), "nothing"),
+        "self-learning, identical, prior": (SelfLearningSettings(weighting=0.3), "nothing"),
+        "self-learning, cognates": (SelfLearningSettings(seed_pairs="cognates", weighting=0.3), "nothing"),
+        "self-learning, numerals": (SelfLearningSettings(seed_pairs="numerals", weighting=0.3), "nothing"),
+        "self-learning, none": (SelfLearningSettings(seed_pairs="none", prior=0.0, weighting=0.3), "nothing"),
+        "self-learning, none, prior": (SelfLearningSettings(seed_pairs="none", weighting=0.3), "nothing"),
     }
 
 
