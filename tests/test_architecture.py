@@ -4,7 +4,9 @@ A folder uses only what stands above it:
 
     errors ◀ shapes ◀ settings ◀ artifacts                                                    the ground
        ◀ compute ◀ corpus ◀ encoders ◀ lexicon ◀ mapping ◀ parsing ◀ reports ◀ visuals ◀ web   the pipeline
-          ◀ recipe ◀ stages ◀ plan ◀ figures ◀ run ◀ display ◀ trained ◀ commands ◀ language_models ◀ cli
+          ◀ recipe ◀ stages ◀ plan ◀ figures ◀ experiment ◀ display ◀ trained ◀ commands ◀ lexicon_commands
+          ◀ alignment_folders ◀ alignment_commands ◀ mapping_commands ◀ language_models ◀ embedding ◀ printing
+          ◀ cli_mapping ◀ cli_exchange ◀ cli ◀ __main__
 """
 
 import ast
@@ -21,8 +23,20 @@ SOURCE = Path(__file__).parents[1] / "src" / "isogloss"
 FILES = sorted(SOURCE.rglob("*.py"))
 GROUND = ["errors", "shapes", "settings", "artifacts"]
 PIPELINE = ["compute", "corpus", "encoders", "lexicon", "mapping", "parsing", "reports", "visuals", "web"]
-SURFACE = ["recipe", "stages", "plan", "figures", "experiment", "display", "trained", "commands"]
-SURFACE += ["language_models", "embedding", "printing", "cli", "__main__"]
+SURFACE = [
+    "recipe",
+    "stages",
+    "mapping_stage",
+    "stage",
+    "plan",
+    "figures",
+    "experiment",
+    "display",
+    "trained",
+    "commands",
+]
+SURFACE += ["lexicon_commands", "alignment_folders", "alignment_commands", "mapping_commands", "language_models"]
+SURFACE += ["embedding", "printing", "cli_mapping", "cli_exchange", "cli", "__main__"]
 ORDER = [*GROUND, *PIPELINE, *SURFACE]
 LONGEST_FILE = 400
 EVERY_FILE = pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(SOURCE).as_posix())

@@ -29,7 +29,15 @@ COMMANDS = [
     "shrink-lm",
     "embed",
     "anchors",
+    "merge-anchors",
+    "geometry",
     "align",
+    "lexicon",
+    "import-anchors",
+    "export-anchors",
+    "import-alignment",
+    "export-alignment",
+    "draw-contexts",
     "parse",
     "score",
     "report",
@@ -119,9 +127,10 @@ def test_misused_commands_end_with_status_2(command, words):
 @pytest.fixture(scope="module")
 def family(tmp_path_factory, request) -> Path:
     """A family written by ``invent``, with language models, anchors and an alignment by the other commands."""
-    from isogloss.commands import align, anchors
     from isogloss.corpus.invented import FamilySettings, write_family
     from isogloss.language_models import train_lm
+    from isogloss.lexicon_commands import anchors
+    from isogloss.mapping_commands import align
 
     folder = tmp_path_factory.mktemp("family")
     settings = FamilySettings(
@@ -137,7 +146,7 @@ def family(tmp_path_factory, request) -> Path:
         *(folder / "anchors" / language for language in ("qel", "qal")),
         folder / "mapping",
         dictionary=folder / "corpus" / "dictionaries" / "qel-qal.train.tsv",
-        few_pairs=True,
+        options={"too_few_pairs": "complete"},
     )
     return folder
 

@@ -14,7 +14,8 @@ from isogloss.embedding import embed
 from isogloss.encoders.elmo import vectors_file
 from isogloss.encoders.elmo.embedder import ELMoEncoder
 from isogloss.encoders.elmo.stateful import StatefulReader
-from isogloss.errors import OutputError, RecipeError, TextError
+from isogloss.errors import AlignmentError, OutputError, RecipeError, TextError
+from isogloss.mapping.alignment import Alignment, load_alignment, save_alignment
 
 LINES = ["ჩტო გუკო.", "", "გუკო", "🐟 🏳️‍🌈 x", "ab " * 3000, "გუკო ჩტო", " \t ", "ჩტო"]
 WITH_WORDS = [0, 2, 3, 4, 5, 7]
@@ -183,3 +184,122 @@ def test_vectors_do_not_take_the_place_of_the_text(model, text):
     with pytest.raises(OutputError, match="is the text itself"):
         embed(model, text, text)
     assert text.read_bytes() == before
+
+
+# Aligned
+
+
+@pytest.fixture
+def mapping(tmp_path_factory):
+    """Alignments qel→qal of layers 0 to 2, each of its own: they turn, stretch and move."""
+    folder = tmp_path_factory.mktemp("mapping")
+    for layer in range(3):
+        generator = torch.Generator().manual_seed(layer)
+        matrix = torch.linalg.qr(torch.randn(16, 16, generator=generator, dtype=torch.float64)).Q
+        centres = torch.randn(2, 16, generator=generator, dtype=torch.float64)
+        own = {"scale": 0.5 + layer, "target_scale": 0.25 + layer}
+        centres = {"source_centre": centres[0], "target_centre": centres[1]}
+        save_alignment(folder / f"layer-{layer}", Alignment("qel", "qal", layer, matrix, **own, **centres))
+    return folder
+
+
+@pytest.mark.parametrize("layers", [[], [1], [2, 0]])
+@pytest.mark.parametrize("stateful", [False, True])
+def test_aligned_vectors_are_those_that_each_layers_alignment_maps(model, text, tmp_path, mapping, layers, stateful):
+    embed(model, text, tmp_path / "own", tokenised=True, layers=layers, stateful=stateful)
+    facts = embed(model, text, tmp_path / "out", tokenised=True, layers=layers, stateful=stateful, aligned=mapping)
+    own, found = load_file(tmp_path / "own"), load_file(tmp_path / "out")
+    assert sorted(map(int, found)) == WITH_WORDS
+    for name, vectors in own.items():
+        for place, layer in enumerate(sorted(layers) or range(3)):
+            alignment = load_alignment(mapping / f"layer-{layer}")
+            W, b = alignment.scale * alignment.matrix, alignment.target_centre
+            expected = (vectors[place].double() - alignment.source_centre) @ W + b
+            # Sums of 16 products in float32, of numbers that the scale makes up to ten times as large.
+            torch.testing.assert_close(found[name][place].double(), expected, rtol=0, atol=1e-5)
+    assert facts["aligned_to"] == "qal"
+    with safe_open(tmp_path / "out", "pt") as file:
+        numbers = " ".join(map(str, sorted(layers) or range(3)))
+        assert file.metadata() == {"language": "qel", "layers": numbers, "aligned_to": "qal"}
+    assert {path.name for path in tmp_path.iterdir()} == {"own", "out", "text.txt"}
+
+
+def test_vectors_of_the_reference_are_scaled_to_meet_the_aligned_ones(tiny_run, text, tmp_path, mapping):
+    model = tiny_run.folder / "encoders" / "qal"
+    embed(model, text, tmp_path / "own", tokenised=True)
+    embed(model, text, tmp_path / "out", tokenised=True, aligned=mapping, half=True)
+    own, found = load_file(tmp_path / "own"), load_file(tmp_path / "out")
+    scales = torch.tensor([0.25, 1.25, 2.25])[:, None, None]
+    for name, vectors in own.items():
+        torch.testing.assert_close(found[name], (vectors * scales).half())
+    with safe_open(tmp_path / "out", "pt") as file:
+        assert file.metadata()["aligned_to"] == "qal"
+
+
+def test_numbers_stand_at_multiples_of_eight_behind_a_longer_header_too(model, text, tmp_path, mapping):
+    embed(model, text, tmp_path / "out", aligned=mapping)
+    data = (tmp_path / "out").read_bytes()
+    (length,) = struct.unpack("<Q", data[:8])
+    ends = [entry["data_offsets"][1] for name, entry in json.loads(data[8 : 8 + length]).items() if name[0] != "_"]
+    assert length % 8 == 0
+    assert max(ends) == len(data) - 8 - length
+
+
+def test_words_are_mapped_together_and_stay_with_their_lines(model, text, tmp_path, mapping, monkeypatch):
+    embed(model, text, tmp_path / "together", tokenised=True, aligned=mapping)
+    monkeypatch.setattr("isogloss.embedding.WORDS_MAPPED_TOGETHER", 1)
+    embed(model, text, tmp_path / "apart", tokenised=True, aligned=mapping)
+    together, apart = load_file(tmp_path / "together"), load_file(tmp_path / "apart")
+    assert together.keys() == apart.keys()
+    for name, vectors in together.items():
+        torch.testing.assert_close(vectors, apart[name], **NEARLY)
+
+
+def alignment_of(source: str, target: str, *, layer: int = 1, width: int = 16) -> Alignment:
+    return Alignment(source, target, layer, torch.eye(width, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(
+    ("alignment", "words"),
+    [
+        (
+            alignment_of("es", "en"),
+            r"--aligned .*: leads from es to en, but the model is of qel\. Expected an alignment",
+        ),
+        (alignment_of("qel", "qal", layer=2), r"--aligned .*: has no alignment of layer 1, only of 2\. Expected one"),
+        (
+            alignment_of("qel", "qal", width=8),
+            r"maps vectors of layer 1, width 8; the model gives layers 0 to 2, width 16",
+        ),
+    ],
+)
+def test_alignments_that_do_not_fit_the_model_are_refused(model, text, tmp_path, alignment, words):
+    save_alignment(tmp_path / "mapping" / f"layer-{alignment.layer}", alignment)
+    with pytest.raises(AlignmentError, match=words):
+        embed(model, text, tmp_path / "out", layers=[1], aligned=tmp_path / "mapping")
+    assert {path.name for path in tmp_path.iterdir()} == {"mapping", "text.txt"}
+
+
+def test_a_folder_without_alignments_is_refused(command, model, text, tmp_path):
+    ended = command("embed", model, text, "-o", tmp_path / "out", "--aligned", tmp_path / "nowhere")
+    assert (ended.status, len(ended.complaints)) == (2, 1)
+    assert "nowhere: no such folder" in ended.complaints[0]
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_interrupt_while_aligning_leaves_the_old_file_and_nothing_else(model, text, tmp_path, mapping, monkeypatch):
+    (tmp_path / "out").write_text("old")
+
+    def interrupted(source, destination, length):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("isogloss.embedding.shutil.copyfileobj", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        embed(model, text, tmp_path / "out", aligned=mapping)
+    assert (tmp_path / "out").read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "text.txt"]
+
+
+def test_aligned_vectors_need_a_folder_that_is_there(model, text, tmp_path, mapping):
+    with pytest.raises(OutputError, match=r"nowhere/out: writing failed \(No such file or directory\)"):
+        embed(model, text, tmp_path / "nowhere" / "out", aligned=mapping)

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from isogloss.errors import DataError
-from isogloss.plan import Stage, plan_stages
+from isogloss.plan import plan_stages
 from isogloss.recipe import load_recipe
+from isogloss.stage import Stage
 
 REAL = """
 name = "real"

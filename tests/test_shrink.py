@@ -14,7 +14,7 @@ from isogloss.corpus.vocabulary import RESERVED, Vocabulary
 from isogloss.encoders.elmo.bilm import BiLM
 from isogloss.encoders.elmo.embedder import ELMoEncoder
 from isogloss.encoders.elmo.settings import BiLMSettings
-from isogloss.plan import FORMATS
+from isogloss.stage import FORMATS
 
 SHAPE = BiLMSettings(character_width=4, filters=((1, 4), (3, 8)), word_types=8, projection_width=8, cell_width=12)
 WITH_VECTOR = ["el", "la", "perro", "ve", "."]

@@ -15,8 +15,9 @@ from isogloss.encoders.elmo.bilm import BiLM
 from isogloss.encoders.elmo.embedder import ELMoEncoder
 from isogloss.encoders.elmo.settings import SIZES
 from isogloss.language_models import train_lm
-from isogloss.plan import Stage, plan_stages, run_stage
+from isogloss.plan import plan_stages
 from isogloss.recipe import load_recipe
+from isogloss.stage import Stage, run_stage
 
 NAMES = [f"{first}{last}" for first in ("Ana", "Leo", "Mar", "Sol", "Tim") for last in ("bel", "nardo", "tina", "wick")]
 """Spelt alike in both toy languages: enough to begin with."""

@@ -11,6 +11,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from isogloss import cli_exchange, cli_mapping
+from isogloss.cli_mapping import Json, Language, Out, Seed, Tokenised
 from isogloss.printing import print_facts, print_precision, print_scores, shown
 
 
@@ -34,12 +36,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="Parse a language that has raw text but no treebank.",
 )
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-Language = Annotated[str, typer.Option("--language", "-l", help="Code of the language, for example es.")]
-Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")]
-Tokenised = Annotated[bool, typer.Option(help="Words are already apart, with white space between them.")]
-Seed = Annotated[int, typer.Option(help="Every random choice follows from it.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -262,17 +258,20 @@ def embed(
     stateful: Annotated[bool, typer.Option("--stateful", help="Carry states on as AllenNLP does.")] = False,
     batch_size: Annotated[int, typer.Option(help="Sentences read together if --stateful.")] = 64,
     threads: Annotated[int, typer.Option(help="On a busy machine two can be slower than one.")] = 1,
+    aligned: Annotated[
+        Path | None, typer.Option(help="Folder of alignments: bring vectors into the space of its target language.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Write the vectors of every word in context: one tensor per line of text, layers × words × width.
 
-    Example: `isogloss embed models/es sentences.txt -o vectors.safetensors --layer 1 --half`
+    Example: `isogloss embed models/es sentences.txt -o vectors.safetensors --layer 1 --half --aligned mapping/es`
     """
     from isogloss.display import showing_progress
     from isogloss.embedding import embed as command
 
     options = {"layers": layer, "half": half, "dtype": dtype, "batch_words": batch_words, "tokenised": tokenised}
-    options |= {"stateful": stateful, "batch_size": batch_size, "threads": threads}
+    options |= {"stateful": stateful, "batch_size": batch_size, "threads": threads, "aligned": aligned}
     with showing_progress() as show:
         facts = command(model, text, out, **options, on_event=show)
     if as_json:
@@ -281,59 +280,8 @@ def embed(
         print(f"{facts['sentences']} sentences in {out}")
 
 
-@app.command()
-def anchors(
-    model: Annotated[Path, typer.Argument(help="Folder of a language model.")],
-    text: Annotated[Path, typer.Argument(help="Raw text of its language.")],
-    out: Out,
-    min_count: Annotated[int, typer.Option(help="Word types seen less often get no anchor.")] = 5,
-    max_sentences: Annotated[int | None, typer.Option(help="Reading stops after so many.")] = None,
-    tokenised: Tokenised = False,
-) -> None:
-    """Find the anchor of every word type, in every layer.
-
-    Example: `isogloss anchors models/es es.txt.xz -o anchors/es`
-    """
-    from isogloss.commands import anchors as command
-
-    found = command(model, text, out, min_count=min_count, max_sentences=max_sentences, tokenised=tokenised)
-    print(f"{found} word types in {out}")
-
-
-@app.command()
-def align(
-    source: Annotated[Path, typer.Argument(help="Anchors of the language to be mapped.")],
-    target: Annotated[Path, typer.Argument(help="Anchors of the reference.")],
-    dictionary: Annotated[Path, typer.Option("--dictionary", "-d", help="Lines SOURCE, tab, TARGET.")],
-    out: Out,
-    test: Annotated[Path | None, typer.Option(help="A dictionary that only judges.")] = None,
-    turned: Annotated[bool, typer.Option(help="The dictionaries' first column is the target.")] = False,
-    normalisation: Annotated[str, typer.Option(help="none, unit, centre or unit_centre_unit.")] = "unit",
-    refinements: Annotated[int, typer.Option(help="Rounds of mutual nearest neighbours.")] = 0,
-    few_pairs: Annotated[bool, typer.Option(help="Accept fewer pairs than a vector has dimensions.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Align one language's space with another's, in every layer, from a dictionary.
-
-    Example: `isogloss align anchors/es anchors/en --dictionary es-en.tsv -o mapping/es --few-pairs`
-    """
-    from isogloss.commands import align as command
-
-    rows = command(
-        source,
-        target,
-        out,
-        dictionary=dictionary,
-        test=test,
-        turned=turned,
-        normalisation=normalisation,
-        refinements=refinements,
-        few_pairs=few_pairs,
-    )
-    if as_json:
-        print(json.dumps(rows, indent=2))
-    else:
-        print_precision(rows)
+for joined in (*cli_mapping.COMMANDS, *cli_exchange.COMMANDS):
+    app.command()(joined)
 
 
 @app.command()

@@ -1,5 +1,5 @@
-"""One function per command, for notebooks and for the command line alike; the two longest, `train_lm` and `embed`, have
-files of their own.
+"""One function per command, for notebooks and for the command line alike; those about anchors and alignments, and the
+two longest of the others, `train_lm` and `embed`, have files of their own.
 
 Each receives paths and plain values, makes one artifact or answer, and returns what a person would want to know of it.
 """
@@ -12,10 +12,8 @@ from pydantic import ValidationError
 
 from isogloss.artifacts import Manifest, build_artifact, check_files, hash_file, read_manifest
 from isogloss.errors import ConlluError, OutputError, RecipeError, TextError
-from isogloss.plan import FORMATS
-from isogloss.recipe import LanguageCorpus
 from isogloss.settings import Settings
-from isogloss.stages import make_alignments, make_anchors
+from isogloss.stage import FORMATS
 
 S = TypeVar("S", bound=Settings)
 
@@ -98,98 +96,6 @@ def shrink_lm(model: Path, out: Path) -> dict[str, Any]:
         licences=tuple(manifest.content.get("licences", ())),
     )
     return {"bytes": sum(file.stat().st_size for file in Path(out).iterdir()), "bytes_before": before}
-
-
-def anchors(
-    model: Path,
-    text: Path,
-    out: Path,
-    *,
-    min_count: int = 5,
-    max_sentences: int | None = None,
-    tokenised: bool = False,
-) -> int:
-    """Gather the anchors of a text into a folder; return the number of word types."""
-    from isogloss.encoders.elmo.embedder import ELMoEncoder
-    from isogloss.lexicon.settings import AnchorSettings
-
-    settings = checked(AnchorSettings, min_count=min_count, max_sentences=max_sentences)
-    manifest = sound_model(model)
-    language = ELMoEncoder.load(model).language
-    corpus = _corpus(text, tokenised)
-    made = build_artifact(
-        Path(out).absolute(),
-        "anchors",
-        lambda draft: make_anchors(draft, corpus=corpus, language=language, encoder=Path(model), settings=settings),
-        format=FORMATS["anchors"],
-        settings={"language": language, "tokenised": tokenised, "anchors": settings.model_dump(mode="json")},
-        inputs={"text": hash_of_text(text), "encoder": manifest.key},
-    )
-    return made.content["word_types"]
-
-
-def align(
-    source: Path,
-    target: Path,
-    out: Path,
-    *,
-    dictionary: Path,
-    test: Path | None = None,
-    turned: bool = False,
-    normalisation: str = "unit",
-    refinements: int = 0,
-    few_pairs: bool = False,
-) -> list[dict[str, Any]]:
-    """Align two folders of anchors in every layer.
-
-    Args:
-        source: Anchors of the language to be mapped.
-        target: Anchors of the reference.
-        out: Folder to write.
-        dictionary: Lines with a word of the source, a tab, and a word of the target.
-        test: A dictionary that only judges.
-        turned: The dictionaries' first column is the target's.
-        normalisation: See `ProcrustesSettings`.
-        refinements: See `ProcrustesSettings`.
-        few_pairs: Accept fewer pairs than a vector has dimensions.
-
-    Returns:
-        One row per layer: how it was found and, with `test`, precision@1, @5 and @10.
-    """
-    from isogloss.lexicon.anchor_files import load_anchors
-    from isogloss.lexicon.dictionary import read_dictionary
-    from isogloss.mapping.settings import ProcrustesSettings
-
-    settings = checked(
-        ProcrustesSettings,
-        normalisation=normalisation,
-        refinements=refinements,
-        too_few_pairs="complete" if few_pairs else "error",
-    )
-    inputs = {"source_anchors": _anchors_key(source), "target_anchors": _anchors_key(target)}
-    for name, path in (("dictionary", dictionary), ("test_dictionary", test)):
-        if path is not None:
-            read_dictionary(path, source="source", target="target")  # refuses what is no dictionary
-            inputs[name] = hash_of_text(path)
-    arguments = {
-        "source": load_anchors(source, 0).language,
-        "target": load_anchors(target, 0).language,
-        "source_anchors": Path(source),
-        "target_anchors": Path(target),
-        "dictionary": Path(dictionary),
-        "reversed_columns": turned,
-        "test_dictionary": Path(test) if test else None,
-        "settings": settings,
-    }
-    made = build_artifact(
-        Path(out).absolute(),
-        "alignments",
-        lambda draft: make_alignments(draft, **arguments),
-        format=FORMATS["alignments"],
-        settings={"reversed_columns": turned, "method": settings.model_dump(mode="json")},
-        inputs=inputs,
-    )
-    return made.content["precision"]
 
 
 def parse(
@@ -292,16 +198,6 @@ def _no_words(text: Path) -> TextError:
     return TextError(
         f"{text}: there are no words in this file. Expected text, one sentence a line. Check that it is the right file."
     )
-
-
-def _anchors_key(folder: Path) -> str:
-    """Return the key of a folder of anchors, or of static vectors, which have the same form."""
-    manifest = read_manifest(folder)
-    return manifest.key if manifest.kind == "static" else read_manifest(folder, kind="anchors").key
-
-
-def _corpus(text: Path, tokenised: bool) -> LanguageCorpus:
-    return LanguageCorpus(text=str(readable(text)), tokenised=tokenised)
 
 
 def readable(path: Path) -> Path:

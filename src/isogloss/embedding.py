@@ -1,15 +1,20 @@
-"""The command `isogloss embed`: a text and a language model in, the vectors of every word out."""
+"""The command `isogloss embed`: a text and a language model in, the vectors of every word out, aligned if wanted."""
 
+import json
+import os
+import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from isogloss.alignment_folders import check_fits, open_alignments
 from isogloss.commands import checked, readable, sound_model
 from isogloss.compute.settings import ComputeSettings
 from isogloss.compute.workers import Event
-from isogloss.errors import OutputError, RecipeError, TextError
+from isogloss.errors import AlignmentError, OutputError, RecipeError, TextError
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -17,8 +22,10 @@ if TYPE_CHECKING:
 
     from isogloss.corpus.sentence import Sentence
     from isogloss.encoders.elmo.embedder import ELMoEncoder
+    from isogloss.mapping.alignment import Alignment
 
 SECONDS_BETWEEN_EVENTS = 0.5
+WORDS_MAPPED_TOGETHER = 2048
 
 
 def embed(
@@ -34,6 +41,7 @@ def embed(
     stateful: bool = False,
     batch_size: int = 64,
     threads: int = 1,
+    aligned: Path | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
 ) -> dict[str, Any]:
     """Write the vectors of every line of a text as safetensors: layers × words × width.
@@ -54,14 +62,18 @@ def embed(
         stateful: Read as bilm-tf and AllenNLP do, see `StatefulReader`: the vectors depend on what was read before.
         batch_size: Sentences read together if `stateful`; the vectors depend on it.
         threads: Of the matrix products.
+        aligned: A folder of alignments. Vectors of its source language are mapped, each layer by its own alignment;
+            those of its target language are multiplied by what makes them meet the mapped ones. The file's metadata
+            then names the target language, as `aligned_to`.
         on_event: Called with events of progress.
 
     Returns:
-        Sentences, words, layers, width, seconds and words per second.
+        Sentences, words, layers, width, seconds and words per second; if aligned, with which language.
 
     Raises:
         RecipeError: A value is not what it should be.
-        ArtifactError: There is no language model.
+        ArtifactError: There is no language model, or no alignment.
+        AlignmentError: The alignments are of other languages, layers or widths than the model.
         TextError: The text cannot be read or holds no words.
         OutputError: The file cannot be written; nothing is left behind.
     """
@@ -91,6 +103,7 @@ def embed(
             f"--layer: found {wrong}. Expected 0 (characters) to {encoder.layers - 1}, the last layer of {model}. "
             f"Change it."
         )
+    maps, aligned_to = _maps(encoder, Path(aligned), chosen) if aligned is not None else ({}, None)
     file_of_text = TextFile(Path(text), encoder.language, tokenised)
     name = Path(out).name
     on_event({"event": "run", "recipe": name, "stages": [name], "kept": []})
@@ -105,20 +118,28 @@ def embed(
 
     def encode(sentences: Iterable["Sentence"]) -> Iterator["Float[Tensor, 'words layers width']"]:
         if stateful:
-            return _read_stateful(encoder, sentences, batch_size)
-        return encoder.iterate(sentences, batch_words=batch_words)
+            found = _read_stateful(encoder, sentences, batch_size)
+        else:
+            found = encoder.iterate(sentences, batch_words=batch_words)
+        return _mapped(found, maps) if maps else found
 
-    write_vectors(
-        Path(out),
-        file_of_text,
-        encode,
-        layers=chosen,
-        width=encoder.width,
-        lines=lines,
-        lengths=lengths,
-        dtype=torch.float16 if half else torch.float32,
-        on_sentence=_telling(on_event, name, words),
-    )
+    def write(path: Path) -> None:
+        write_vectors(
+            path,
+            file_of_text,
+            encode,
+            layers=chosen,
+            width=encoder.width,
+            lines=lines,
+            lengths=lengths,
+            dtype=torch.float16 if half else torch.float32,
+            on_sentence=_telling(on_event, name, words),
+        )
+
+    if aligned_to is None:
+        write(Path(out))
+    else:
+        _write_labelled(Path(out), write, {"aligned_to": aligned_to})
     on_event({"event": "finished", "task": name})
     seconds = time.monotonic() - begun
     return {
@@ -128,7 +149,90 @@ def embed(
         "width": encoder.width,
         "seconds": round(seconds, 2),
         "words_per_second": round(words / seconds) if seconds else None,
-    }
+    } | ({"aligned_to": aligned_to} if aligned_to is not None else {})
+
+
+def _maps(encoder: "ELMoEncoder", folder: Path, layers: Sequence[int]) -> tuple[dict[int, "Alignment"], str]:
+    """Return what each layer's vectors are mapped by, and the language in whose space they are then.
+
+    Raises:
+        ArtifactError: There are no alignments.
+        AlignmentError: They are not for this encoder.
+    """
+    from isogloss.mapping.alignment import Alignment
+
+    alignments = open_alignments(folder)
+    source, target = next((each.source, each.target) for each in alignments.values())
+    if encoder.language not in (source, target):
+        raise AlignmentError(
+            f"--aligned {folder}: leads from {source} to {target}, but the model is of {encoder.language}. Expected an "
+            f"alignment that begins or ends in {encoder.language}. Name another one."
+        )
+    missing = [layer for layer in layers if layer not in alignments]
+    if missing:
+        raise AlignmentError(
+            f"--aligned {folder}: has no alignment of layer {', '.join(map(str, missing))}, only of "
+            f"{', '.join(map(str, alignments))}. Expected one for each layer that is written. Choose layers "
+            "with --layer."
+        )
+    maps = {layer: alignments[layer] for layer in layers}
+    for layer, alignment in maps.items():
+        check_fits(encoder, alignment, folder=folder)
+        if encoder.language != source:
+            own = {"layer": layer, "width": encoder.width, "scale": alignment.target_scale}
+            maps[layer] = Alignment.identity(target, **own)
+    return maps, target
+
+
+def _mapped(
+    sentences: Iterable["Float[Tensor, 'words layers width']"], maps: Mapping[int, "Alignment"]
+) -> Iterator["Float[Tensor, 'words layers width']"]:
+    """Map those layers that have a map; the others stay as they are. An alignment is made ready once for many words."""
+    import torch
+
+    held: list[Tensor] = []
+    words = 0
+
+    def mapped() -> Iterator["Tensor"]:
+        vectors = torch.cat(held)  # words layers width
+        for layer, alignment in maps.items():
+            vectors[:, layer] = alignment.apply(vectors[:, layer])
+        yield from vectors.split([len(each) for each in held])
+
+    for vectors in sentences:
+        held.append(vectors)
+        words += len(vectors)
+        if words >= WORDS_MAPPED_TOGETHER:
+            yield from mapped()
+            held, words = [], 0
+    if held:
+        yield from mapped()
+
+
+def _write_labelled(out: Path, write: Callable[[Path], None], labels: Mapping[str, str]) -> None:
+    """Write a safetensors file with more metadata than its writer gives it; it appears when it is whole.
+
+    The header comes first in such a file, so the numbers are written elsewhere and then moved behind a longer header.
+    """
+    from isogloss.corpus.raw_text import write_whole
+
+    try:
+        scratch = TemporaryDirectory(dir=Path(os.path.realpath(out)).parent, prefix=".writing-")
+    except OSError as error:
+        raise OutputError(
+            f"{out}: writing failed ({error.strerror}). Expected a folder that exists and may be written to. Choose "
+            "another path."
+        ) from error
+    with scratch as folder:
+        unlabelled = Path(folder) / "vectors"
+        write(unlabelled)
+        with unlabelled.open("rb") as numbers, write_whole(out) as file:
+            header = json.loads(numbers.read(int.from_bytes(numbers.read(8), "little")))
+            header["__metadata__"] |= labels
+            content = json.dumps(header, separators=(",", ":")).encode()
+            content += b" " * (-len(content) % 8)  # so that numbers stand at multiples of eight
+            file.write(len(content).to_bytes(8, "little") + content)
+            shutil.copyfileobj(numbers, file, length=1 << 22)
 
 
 def _read_stateful(

@@ -16,9 +16,10 @@ from typing import Any
 from isogloss.artifacts import only_writer, remove_drafts, up_to_date, versions, write_atomically, writing_to
 from isogloss.compute.workers import Event, Task, run_tasks
 from isogloss.errors import OutputError, RecipeError
-from isogloss.plan import Stage, plan_stages, run_stage
+from isogloss.plan import plan_stages
 from isogloss.recipe import Recipe, load_recipe
 from isogloss.reports.results import Score, read_scores, write_scores
+from isogloss.stage import Stage, run_stage
 
 log = logging.getLogger(__name__)
 

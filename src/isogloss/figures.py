@@ -6,8 +6,8 @@ from pathlib import Path
 
 from isogloss.artifacts import write_atomically, writing_to
 from isogloss.errors import IsoglossError
-from isogloss.plan import Stage
 from isogloss.recipe import Recipe
+from isogloss.stage import Stage
 
 log = logging.getLogger(__name__)
 

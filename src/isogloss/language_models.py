@@ -18,8 +18,8 @@ from isogloss.compute.interruption import graceful_interrupt
 from isogloss.compute.settings import ComputeSettings
 from isogloss.compute.workers import Event, Task, run_tasks
 from isogloss.errors import OutputError, RecipeError
-from isogloss.plan import Stage, run_stage
 from isogloss.recipe import LanguageCorpus
+from isogloss.stage import Stage, run_stage
 from isogloss.stages import forget_checkpoints, make_encoder
 
 if TYPE_CHECKING:

@@ -7,73 +7,27 @@ rerun can tell what is already there, and a changed setting makes anew just what
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from isogloss import stages as work
-from isogloss.artifacts import artifact_key, build_artifact, hash_file, up_to_date
-from isogloss.compute.workers import report
+from isogloss.artifacts import hash_file
 from isogloss.corpus.invented.family import FamilySettings
 from isogloss.errors import DataError
+from isogloss.mapping_stage import LOWEST_LAYER, make_alignments
 from isogloss.recipe import ALIGNED, INVENTED_SPLITS, LanguageCorpus, Recipe
 from isogloss.settings import Settings
+from isogloss.stage import Stage
 from isogloss.stages import SpacePlan
 
 log = logging.getLogger(__name__)
 
-FORMATS = {"corpus": 1, "encoder": 1, "anchors": 2, "static": 1, "alignments": 1, "parser": 1, "parsed": 1}
-"""Version of each kind; raise one when its content changes for the same settings and inputs."""
 _TIME_AND_MEMORY = {"checkpoint_seconds"}
 """Settings that no artifact's content depends on."""
 INVENTED_LICENCE = "CC0-1.0 (invented by isogloss)"
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One artifact to be made."""
-
-    name: str
-    """Its folder within the run folder."""
-    kind: str
-    make: Callable[..., Mapping[str, Any] | None]
-    """Called with an empty folder and `arguments`; a function of `isogloss.stages`."""
-    settings: Mapping[str, Any]
-    """Everything that steers the content, as JSON."""
-    inputs: Mapping[str, str] = field(default_factory=dict)
-    """Hashes of files and keys of stages, by name."""
-    after: tuple[str, ...] = ()
-    """Stages that must be there before."""
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    licences: tuple[str, ...] = ()
-    seed: int | None = None
-
-    @cached_property
-    def key(self) -> str:
-        """Names kind, settings and inputs; equal key means equal content."""
-        return artifact_key(self.kind, format=FORMATS[self.kind], settings=self.settings, inputs=self.inputs)
-
-
-def run_stage(stage: Stage, folder: Path) -> None:
-    """Make a stage's artifact in a run folder, unless it is already there."""
-    target = folder / stage.name
-    if up_to_date(target, stage.key):
-        report("kept")
-    else:
-        build_artifact(
-            target,
-            stage.kind,
-            lambda draft: stage.make(draft, **stage.arguments),
-            format=FORMATS[stage.kind],
-            settings=stage.settings,
-            inputs=stage.inputs,
-            seed=stage.seed,
-            licences=stage.licences,
-        )
-    if "checkpoints" in stage.arguments:
-        work.forget_checkpoints(stage.arguments["checkpoints"], stage.key)
 
 
 def plan_stages(recipe: Recipe, folder: Path) -> list[Stage]:
@@ -237,22 +191,27 @@ class _Planner:
         def named(pattern: str) -> Path:
             return Path(pattern.replace("{source}", language).replace("{target}", reference))
 
+        if not mapping.needs_dictionary:
+            train = ""
+
         # The columns of a dictionary come in the order in which the pattern names the two languages.
-        turned = train.rfind("{target}") < train.rfind("{source}")
+        pattern = train or test
+        turned = pattern.rfind("{target}") < pattern.rfind("{source}")
         anchors = f"{of}/{language}", f"{of}/{reference}"
-        dictionaries = {"dictionary": self.content(named(train))}
+        dictionaries = {"dictionary": self.content(named(train))} if train else {}
         if test:
             dictionaries["test_dictionary"] = self.content(named(test))
         self.add(
             Stage(
                 name=name,
                 kind="alignments",
-                make=work.make_alignments,
+                make=make_alignments,
                 settings={
                     "source": language,
                     "target": reference,
                     "reversed_columns": turned,
                     "method": mapping.method.model_dump(mode="json"),
+                    "seed": self.recipe.seed,
                 },
                 inputs=self.inputs_of(*anchors) | dictionaries,
                 after=anchors,
@@ -261,10 +220,12 @@ class _Planner:
             target=reference,
             source_anchors=self.folder / anchors[0],
             target_anchors=self.folder / anchors[1],
-            dictionary=named(train),
+            dictionary=named(train) if train else None,
             reversed_columns=turned,
             test_dictionary=named(test) if test else None,
             settings=mapping.method,
+            guide=None if mapping.needs_dictionary else LOWEST_LAYER,
+            seed=self.recipe.seed,
             vectors="static" if of == "static" else "layer",
         )
 

@@ -2,8 +2,12 @@
 
 import json
 import sys
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from isogloss.lexicon.geometry import Geometry
 
 
 def print_scores(scores: Any) -> None:
@@ -29,6 +33,74 @@ def print_precision(rows: list[dict[str, Any]]) -> None:
             )
         else:
             print(f"{row['source']}→{row['target']} {row['vectors']} {row['layer']}: {row['usable_pairs']} pairs used")
+
+
+def print_geometry(found: Sequence["Geometry"]) -> None:
+    """Print the shape of spaces, a line for each language and layer; what is not known stays blank."""
+
+    def spread(value: Any) -> str:
+        return "" if value is None else f"{value.mean:.2f} ± {value.sd:.2f}"
+
+    def number(value: float | None) -> str:
+        return "" if value is None else f"{value:.3f}"
+
+    headings = ("language", "layer", "words", "anchor–anchor", "token–anchor", "homonyms", "found")
+    headings += ("isotropy", "in mean", "rank", "within", "self-sim.", "random")
+    rows = [
+        (
+            each.language,
+            str(each.layer),
+            f"{each.words:,}",
+            spread(each.anchor_distance),
+            spread(each.token_distance),
+            spread(each.homonym_distance),
+            f"{each.homonyms_found} of {each.homonyms_asked}" if each.homonyms_asked else "",
+            number(each.partition_isotropy),
+            number(each.mean_share),
+            f"{each.effective_rank:.1f}",
+            number(each.within_type_share),
+            spread(each.self_similarity),
+            number(each.random_similarity),
+        )
+        for each in found
+    ]
+    _print_columns(headings, rows)
+
+
+def print_judgement(rows: Sequence[dict[str, Any]]) -> None:
+    """Print how well words are translated, a line for each layer and metric; precision in per cent."""
+
+    def precision(row: dict[str, Any], at: int) -> str:
+        low, high = row[f"precision@{at}_interval"]
+        return f"{100 * row[f'precision@{at}']:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+
+    headings = ("languages", "layer", "metric", "P@1, %", "P@5, %", "P@10, %", "tested", "coverage, %")
+    lines = [
+        (
+            f"{row['source']}→{row['target']}",
+            str(row["layer"]),
+            row["metric"],
+            *(precision(row, at) for at in (1, 5, 10)),
+            f"{row['tested_words']:,}",
+            f"{100 * row['coverage']:.1f}",
+        )
+        for row in rows
+    ]
+    _print_columns(headings, lines)
+
+
+def translation_lines(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Yield a line for each translation: word, tab, translation, tab, score."""
+    for row in rows:
+        for found in row["translations"]:
+            yield f"{row['word']}\t{found['word']}\t{found['score']:.4f}"
+
+
+def _print_columns(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows under headings, columns two spaces apart."""
+    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+    for row in (headings, *rows):
+        print("  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip())
 
 
 def print_facts(facts: dict[str, Any], as_json: bool) -> None:

@@ -21,7 +21,7 @@ from isogloss.encoders.elmo.settings import SIZES, BiLMTrainingSettings
 from isogloss.encoders.settings import StaticSettings
 from isogloss.errors import RecipeError
 from isogloss.lexicon.settings import AnchorSettings
-from isogloss.mapping.settings import ProcrustesSettings
+from isogloss.mapping.settings import MappingRecipe
 from isogloss.parsing.settings import ParserSettings
 from isogloss.settings import Settings
 
@@ -51,18 +51,6 @@ class LanguageCorpus(Settings):
     """Of `train`, trees after this many are not read; for small budgets."""
     licence: str = ""
     """Of text and trees, for the manifests of what is made from them."""
-
-
-class MappingRecipe(Settings):
-    """How languages are brought into the space of the reference."""
-
-    dictionaries: str = ""
-    """Pattern of the training dictionaries, for example `{data}/{target}-{source}.train.tsv`. `{source}` is the
-    language to be mapped, `{target}` the reference; the file's columns come in the order of the two in the pattern."""
-    test_dictionaries: str = ""
-    """The same for dictionaries that only judge: precision@1 and @5 are told on them. May be empty."""
-    method: ProcrustesSettings = ProcrustesSettings()
-    """The road and its settings."""
 
 
 class ParsingRecipe(Settings):
@@ -318,7 +306,7 @@ def _check_languages(path: Path, recipe: Recipe) -> None:
         for language in recipe.languages:
             if recipe.corpus[language].text is None:
                 raise RecipeError(f"{path}, corpus.{language}.text: missing. Expected raw text. Add the file.")
-    if recipe.needs_alignment and not recipe.mapping.dictionaries:
+    if recipe.needs_alignment and recipe.mapping.needs_dictionary and not recipe.mapping.dictionaries:
         raise RecipeError(
             f"{path}, mapping.dictionaries: missing. Expected a pattern such as '{{data}}/{{target}}-{{source}}.tsv', "
             f"since parsing.systems asks for aligned vectors. Add it."

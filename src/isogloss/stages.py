@@ -7,12 +7,12 @@ thinking to the library: whatever a recipe can do, a notebook can do with the sa
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from isogloss.artifacts import write_atomically
 from isogloss.compute.interruption import raise_if_stop_requested
 from isogloss.compute.workers import report
 from isogloss.recipe import LanguageCorpus, Pos, System
@@ -101,25 +101,29 @@ def make_encoder(
 
 
 def make_anchors(
-    draft: Path, *, corpus: LanguageCorpus, language: str, encoder: Path, settings: Any
+    draft: Path, *, corpus: LanguageCorpus, language: str, encoder: Path, settings: Any, share: Any = None, **work: int
 ) -> Mapping[str, Any]:
-    """Gather one language's anchors from its raw text, all layers."""
-    from isogloss.encoders.elmo.embedder import ELMoEncoder
-    from isogloss.lexicon.anchor_files import save_anchors
-    from isogloss.lexicon.extraction import extract_anchors, frequent_types
+    """Gather one language's anchors from its raw text, all layers; for one `Share` of it, the sums for `merge_sums`.
 
-    words = frequent_types(read_text_of(corpus, language), language=language, settings=settings)
-    pace = _Pace()
-    anchors = extract_anchors(
-        ELMoEncoder.load(encoder),
-        read_text_of(corpus, language),
-        language=language,
-        settings=settings,
-        words=words,
-        progress=lambda sentences, words: pace.count(sentences, words),
+    The whole text is counted first, whatever the share, so that all shares sum the same word types. `work` says in how
+    many `processes`, each with how many `threads`.
+    """
+    from isogloss.encoders.elmo.embedder import ELMoEncoder
+    from isogloss.lexicon.anchor_files import save_anchors, save_sums
+    from isogloss.lexicon.extraction import anchors_of_sums, frequent_types, sum_anchors_in_processes
+
+    load, read = partial(ELMoEncoder.load, encoder), partial(read_text_of, corpus, language)
+    common: dict[str, Any] = {"language": language, "settings": settings}
+    words = frequent_types(read(), **common)
+    common |= {"processes": 1} | work
+    sums = sum_anchors_in_processes(
+        load, read, words=words, share=share, scratch=draft, progress=_Pace().count, **common
     )
-    save_anchors(draft, anchors)
-    return {"word_types": len(anchors[0])}
+    if share is not None:
+        save_sums(draft, sums, language=language, share=share)
+    else:
+        save_anchors(draft, anchors_of_sums(sums, language=language, settings=settings))
+    return {"word_types": len(sums.words)}
 
 
 def make_static(draft: Path, *, corpus: LanguageCorpus, language: str, settings: Any, seed: int) -> Mapping[str, Any]:
@@ -134,57 +138,6 @@ def make_static(draft: Path, *, corpus: LanguageCorpus, language: str, settings:
     anchors = Anchors.of_vectors(words, vectors, language=language, counts=counts)
     save_anchors(draft, (anchors,))
     return {"word_types": len(anchors)}
-
-
-def make_alignments(
-    draft: Path,
-    *,
-    source: str,
-    target: str,
-    source_anchors: Path,
-    target_anchors: Path,
-    dictionary: Path,
-    reversed_columns: bool,
-    test_dictionary: Path | None,
-    settings: Any,
-    vectors: str = "layer",
-) -> Mapping[str, Any]:
-    """Align one language with the reference in every layer, and judge the alignments."""
-    from isogloss.lexicon.anchor_files import load_all_anchors
-    from isogloss.mapping.alignment import save_alignment
-    from isogloss.mapping.fit import fit_alignment
-    from isogloss.mapping.retrieval import translation_precision
-
-    words = read_dictionary_of(dictionary, source, target, reversed_columns)
-    judge, dropped = None, 0
-    if test_dictionary:
-        given = read_dictionary_of(test_dictionary, source, target, reversed_columns)
-        # Public dictionaries are split by the words of one side. Turned round, the two parts share words: those that
-        # the alignment was fitted on do not judge it.
-        fitted = {word.lower() for word, _ in words.pairs}
-        unseen = tuple(pair for pair in given.pairs if pair[0].lower() not in fitted)
-        judge, dropped = replace(given, pairs=unseen), len(given.pairs) - len(unseen)
-    precision = []
-    for ours, theirs in zip(load_all_anchors(source_anchors), load_all_anchors(target_anchors), strict=True):
-        alignment = fit_alignment(ours, theirs, dictionary=words, settings=settings)
-        folder = draft / f"layer-{ours.layer}"
-        folder.mkdir()
-        save_alignment(folder, alignment)
-        row = {
-            "source": source,
-            "target": target,
-            "vectors": vectors,
-            "layer": ours.layer,
-            **alignment.details,
-        }
-        if judge is not None:
-            found = translation_precision(alignment, ours, theirs, judge, at=(1, 5, 10))
-            row |= {f"precision@{k}": found.precision(k) for k in (1, 5, 10)}
-            row |= {"metric": "csls", "tested_words": found.tested_words, "coverage": found.coverage}
-            row["test_pairs_dropped"] = dropped
-        precision.append(row)
-    write_atomically(draft / "precision.json", json.dumps(precision, indent=2) + "\n")
-    return {"precision": precision}
 
 
 def make_parser(

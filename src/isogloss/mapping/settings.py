@@ -1,8 +1,8 @@
 """Settings of the mapping: one class per road from one space to another, told apart by `method`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Discriminator, Field, NonNegativeInt, PositiveFloat, PositiveInt, Tag
 
 from isogloss.settings import Settings
 
@@ -287,7 +287,39 @@ class RCSLSSettings(Settings):
     """Word types: so many of the most frequent of each language can be neighbours."""
 
 
+def _road(given: Any) -> str:
+    """Name the road of settings that may come from a file; without a name it is Procrustes."""
+    return given.get("method", "procrustes") if isinstance(given, dict) else getattr(given, "method", "")
+
+
 MappingSettings = Annotated[
-    ProcrustesSettings | SelfLearningSettings | AdversarialSettings | RCSLSSettings, Field(discriminator="method")
+    Annotated[ProcrustesSettings, Tag("procrustes")]
+    | Annotated[SelfLearningSettings, Tag("self_learning")]
+    | Annotated[AdversarialSettings, Tag("adversarial")]
+    | Annotated[RCSLSSettings, Tag("rcsls")],
+    Discriminator(_road),
 ]
 """The settings of any road from anchors alone. A further road joins here and in `fit_alignment` as a ``case``."""
+
+
+class MappingRecipe(Settings):
+    """How languages are brought into the space of the reference."""
+
+    dictionaries: str = ""
+    """Pattern of the training dictionaries, for example `{data}/{target}-{source}.train.tsv`. `{source}` is the
+    language to be mapped, `{target}` the reference; the file's columns come in the order of the two in the pattern."""
+    test_dictionaries: str = ""
+    """The same for dictionaries that only judge: precision@1 and @5 are told on them. May be empty."""
+    method: MappingSettings = ProcrustesSettings()
+    """The road and its settings. Roads that need no dictionary look for pairs in the lowest layer."""
+
+    @property
+    def needs_dictionary(self) -> bool:
+        """Whether the road begins with a dictionary."""
+        match self.method:
+            case ProcrustesSettings() | RCSLSSettings():
+                return True
+            case SelfLearningSettings(seed_pairs=seeds):
+                return seeds == "dictionary"
+            case AdversarialSettings():
+                return False

@@ -1,0 +1,388 @@
+"""One function for each command that uses finished alignments: look words up, judge, bring in, give out, draw.
+
+As in `commands`, each receives paths and plain values, makes one artifact or answer, and returns what a person would
+want to know of it.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from isogloss.alignment_folders import check_fits, choose_layer, one_of, open_alignments, with_anchors
+from isogloss.artifacts import build_artifact, hash_file
+from isogloss.commands import checked, readable, sound_model
+from isogloss.compute.settings import ComputeSettings
+from isogloss.compute.workers import Task, report, run_tasks
+from isogloss.errors import AlignmentError, OutputError, RecipeError, VectorsError
+from isogloss.lexicon_commands import OnEvent
+from isogloss.recipe import LanguageCorpus
+from isogloss.stage import FORMATS
+from isogloss.stages import SECONDS_BETWEEN_REPORTS, read_dictionary_of, read_text_of
+
+PRECISION_AT = (1, 5, 10)
+METRICS = ("csls", "cosine")
+FIGURES = (".svg", ".png")
+
+
+def translate(
+    folder: Path,
+    words: Sequence[str] = (),
+    *,
+    layer: int | None = None,
+    k: int = 5,
+    metric: str = "csls",
+    source_anchors: Path | None = None,
+    target_anchors: Path | None = None,
+    on_event: OnEvent = lambda event: None,
+) -> list[dict[str, Any]]:
+    """Look up translations of words, or of all words of the source language.
+
+    Args:
+        folder: Of alignments.
+        words: Of the source language, found as written, else in lower case, else in any case. Without any, all.
+        layer: Which one; by default 1, or the only one.
+        k: How many translations.
+        metric: ``csls`` or ``cosine``.
+        source_anchors: In place of those that the folder names.
+        target_anchors: Likewise.
+        on_event: Called with events of progress.
+
+    Returns:
+        For each word, as it was asked for: ``word``, ``found_as`` in the anchors, and ``translations``, best first,
+        each with ``word`` and ``score``.
+
+    Raises:
+        ArtifactError: The alignments or their anchors cannot be read, or do not belong together.
+        VectorsError: A word has no anchor.
+        RecipeError: A value is not what it should be.
+    """
+    if k < 1:
+        raise RecipeError(f"-k: found {k}. Expected 1 or more. Change it.")
+    one_of("--metric", metric, METRICS)
+    alignments = open_alignments(folder)
+    chosen = choose_layer(folder, alignments, layer)
+
+    import torch
+
+    from isogloss.mapping.retrieval import in_one_space, nearest
+
+    ((alignment, ours, theirs),) = with_anchors(
+        folder, alignments, [chosen], source_anchors=source_anchors, target_anchors=target_anchors
+    )
+    asked = tuple(words) or ours.words
+    rows = [ours.index_of(word) for word in words] if words else range(len(ours))
+    places = [row for row in rows if row is not None]
+    if len(places) < len(asked):
+        missing = [word for word in asked if word not in ours]
+        raise VectorsError(
+            f"{folder}, layer {chosen}: no anchor of {', '.join(missing[:5])}{', …' if len(missing) > 5 else ''}. "
+            f"Expected words among the {len(ours)} types of {alignment.source} that have one. Leave these out, or "
+            "gather anchors from more text."
+        )
+    sources, targets = in_one_space(alignment, ours, theirs)
+    by = "csls" if metric == "csls" else "cosine"
+    name = f"translations of {len(places):,} words"
+    on_event({"event": "run", "recipe": Path(folder).name, "stages": [name], "kept": []})
+    on_event({"event": "started", "task": name})
+    found, scores = nearest(sources[torch.tensor(places)], targets, k=k, metric=by, background=sources)
+    on_event({"event": "finished", "task": name})
+    return [
+        {
+            "word": word,
+            "found_as": ours.words[place],
+            "translations": [
+                {"word": theirs.words[column], "score": round(score, 6)}
+                for column, score in zip(columns, values, strict=True)
+            ],
+        }
+        for word, place, columns, values in zip(asked, places, found.tolist(), scores.tolist(), strict=True)
+    ]
+
+
+def judge(
+    folder: Path,
+    dictionary: Path,
+    *,
+    turned: bool = False,
+    layer: int | None = None,
+    metric: str | None = None,
+    source_anchors: Path | None = None,
+    target_anchors: Path | None = None,
+    on_event: OnEvent = lambda event: None,
+) -> list[dict[str, Any]]:
+    """Judge alignments by a dictionary that had no part in finding them; any of its translations is right.
+
+    Args:
+        folder: Of alignments.
+        dictionary: Lines SOURCE, tab, TARGET.
+        turned: Its first column is the target's language.
+        layer: Which one; by default all.
+        metric: ``csls`` or ``cosine``; by default both.
+        source_anchors: In place of those that the folder names.
+        target_anchors: Likewise.
+        on_event: Called with events of progress.
+
+    Returns:
+        A row for each layer and metric: precision@1, @5 and @10, each with its 95 % bootstrap interval over the tested
+        words, how many these are, and which share of the dictionary's source words they are (``coverage``).
+
+    Raises:
+        ArtifactError: The alignments or their anchors cannot be read, or do not belong together.
+        DictionaryError: The dictionary cannot be read.
+        AlignmentError: No word of the dictionary can be tested.
+        RecipeError: A value is not what it should be.
+    """
+    from isogloss.compute.randomness import numpy_generator
+    from isogloss.mapping.retrieval import Metric, translation_precision
+
+    metrics: tuple[Metric, ...] = ("csls", "cosine")
+    if metric is not None:
+        one_of("--metric", metric, METRICS)
+        metrics = ("csls",) if metric == "csls" else ("cosine",)
+    alignments = open_alignments(folder)
+    first = next(iter(alignments.values()))
+    words = read_dictionary_of(dictionary, first.source, first.target, turned)
+    chosen = list(alignments) if layer is None else [choose_layer(folder, alignments, layer)]
+    names = [f"layer {number}" for number in chosen]
+    opened = with_anchors(folder, alignments, chosen, source_anchors=source_anchors, target_anchors=target_anchors)
+    rows = []
+    on_event({"event": "run", "recipe": Path(folder).name, "stages": names, "kept": []})
+    for name, (alignment, ours, theirs) in zip(names, opened, strict=True):
+        on_event({"event": "started", "task": name})
+        for by in metrics:
+            found = translation_precision(alignment, ours, theirs, words, at=PRECISION_AT, metric=by)
+            row = {"source": alignment.source, "target": alignment.target, "layer": alignment.layer, "metric": by}
+            for at in PRECISION_AT:
+                chance = numpy_generator(1, "lexicon", by, str(alignment.layer), str(at))
+                row |= {f"precision@{at}": found.precision(at)}
+                row |= {f"precision@{at}_interval": [round(end, 6) for end in found.interval(at, chance)]}
+            row |= {"tested_words": found.tested_words, "found_words": found.found_words}
+            rows.append(row | {"dictionary_words": found.dictionary_words, "coverage": found.coverage})
+        on_event({"event": "finished", "task": name})
+    return rows
+
+
+def import_alignment(
+    files: Sequence[Path],
+    out: Path,
+    *,
+    source: str,
+    target: str,
+    layers: Sequence[int] = (),
+    target_files: Sequence[Path] = (),
+) -> list[dict[str, Any]]:
+    """Make a folder of alignments out of published matrices; nothing in the files is run.
+
+    Args:
+        files: Files of ``torch.save``, one for each layer.
+        out: Folder to write.
+        source: Code of the language that the matrices map.
+        target: Code of the language into whose space they map.
+        layers: Of the files, in their order. A single file is of layer 1, unless it is said.
+        target_files: The target's own matrices for the same layers, if there are any: they hold the scale of the
+            target's vectors.
+
+    Returns:
+        A row for each layer: how wide it is, its scales, and how far from orthogonal.
+
+    Raises:
+        ArtifactError: A file is damaged, holds something else, or would run code.
+        RecipeError: There are more or fewer layers or target's files than files, or a layer comes twice.
+        OutputError: The folder cannot be written; nothing is left behind.
+    """
+    from isogloss.mapping.alignment import save_alignment
+    from isogloss.mapping.published_alignment import read_published_alignment
+
+    numbers = list(layers) or ([1] if len(files) == 1 else [])
+    if len(numbers) != len(files) or len(set(numbers)) != len(numbers):
+        raise RecipeError(
+            f"--layer: found {', '.join(map(str, numbers)) or 'none'} for {len(files)} files. Expected one for each, "
+            "each another. Say of which layer each file is, in their order."
+        )
+    if target_files and len(target_files) != len(files):
+        raise RecipeError(
+            f"--target-file: found {len(target_files)} for {len(files)} files. Expected one for each, or none. Change "
+            "it."
+        )
+    found, inputs = [], {}
+    for place, (file, number) in enumerate(zip(files, numbers, strict=True)):
+        scale = None
+        if target_files:
+            own = target_files[place]
+            scale = read_published_alignment(own, source=target, target=target, layer=number).scale
+            inputs[f"target-layer-{number}"] = hash_file(Path(own))
+        found.append(read_published_alignment(file, source=source, target=target, layer=number, target_scale=scale))
+        inputs[f"layer-{number}"] = hash_file(Path(file))
+
+    def make(draft: Path) -> None:
+        for alignment in found:
+            save_alignment(draft / f"layer-{alignment.layer}", alignment)
+
+    build_artifact(
+        Path(out).absolute(),
+        "alignments",
+        make,
+        format=FORMATS["alignments"],
+        settings={"source": source, "target": target, "method": "published"},
+        inputs=inputs,
+    )
+    return [
+        {
+            "layer": alignment.layer,
+            "width": alignment.width,
+            "scale": alignment.scale,
+            "target_scale": alignment.target_scale,
+            "orthogonality_gap": alignment.orthogonality_gap,
+        }
+        for alignment in found
+    ]
+
+
+def export_alignment(
+    folder: Path, out: Path, *, layer: int | None = None, container: str = "zip", tensor: bool = False
+) -> None:
+    """Write the alignment of one layer as a published matrix, for AllenNLP, MUSE and ``torch.load``.
+
+    Args:
+        folder: Of alignments.
+        out: The file.
+        layer: Which one; by default 1, or the only one.
+        container: ``zip``, or ``legacy`` for versions of PyTorch before 1.6.
+        tensor: Write a tensor in place of a numpy array.
+
+    Raises:
+        ArtifactError: The alignments cannot be read, or have no such layer.
+        OutputError: The alignment moves vectors, which a matrix cannot; or the file cannot be written.
+        RecipeError: There is no such container.
+    """
+    from isogloss.mapping.published_alignment import write_published_alignment
+
+    one_of("--container", container, ("zip", "legacy"))
+    alignments = open_alignments(folder)
+    write_published_alignment(
+        Path(out),
+        alignments[choose_layer(folder, alignments, layer)],
+        container="zip" if container == "zip" else "legacy",
+        as_="tensor" if tensor else "array",
+    )
+
+
+def draw_contexts(
+    models: tuple[Path, Path],
+    texts: tuple[Path, Path],
+    out: Path,
+    *,
+    alignment: Path,
+    words: tuple[Sequence[str], Sequence[str]],
+    layer: int | None = None,
+    limit: int = 200,
+    projection: str = "pca",
+    max_sentences: int | None = None,
+    tokenised: bool = False,
+    source_anchors: Path | None = None,
+    target_anchors: Path | None = None,
+    threads: int = 1,
+    seed: int = 1,
+    on_event: OnEvent = lambda event: None,
+) -> dict[str, int]:
+    """Draw words of two languages in context, with their anchors, before and after alignment.
+
+    Args:
+        models: Folders of the two language models, the source's first; as all pairs here.
+        texts: Raw text of each language.
+        out: The figure, ``.svg`` or ``.png``.
+        alignment: Folder of alignments.
+        words: Of each language, as they are written in the text.
+        layer: Which one; by default 1, or the only one.
+        limit: Occurrences of each word, the first of the text.
+        projection: ``pca`` or ``umap``.
+        max_sentences: Reading stops after so many.
+        tokenised: Words are already apart.
+        source_anchors: In place of those that the folder of alignments names.
+        target_anchors: Likewise.
+        threads: Of matrix products.
+        seed: For UMAP.
+        on_event: Called with events of progress.
+
+    Returns:
+        How often each word was found; ``LANGUAGE WORD`` names it.
+
+    Raises:
+        ArtifactError: A model, the alignments or the anchors cannot be read, or do not belong together.
+        AlignmentError: A model is of another language or width than the alignment.
+        TextError: A text cannot be read.
+        VectorsError: None of the words occurs.
+        RecipeError: A value is not what it should be.
+        OutputError: The figure cannot be written.
+    """
+    if Path(out).suffix.lower() not in FIGURES:
+        raise OutputError(f"{out}: found the ending {Path(out).suffix!r}. Expected .svg or .png. Change the name.")
+    one_of("--projection", projection, ("pca", "umap"))
+    threads = checked(ComputeSettings, threads=threads).threads
+    if limit < 1:
+        raise RecipeError(f"--limit: found {limit}. Expected 1 or more. Change it.")
+    alignments = open_alignments(alignment)
+    number = choose_layer(alignment, alignments, layer)
+    ((chosen, ours, theirs),) = with_anchors(
+        alignment, alignments, [number], source_anchors=source_anchors, target_anchors=target_anchors
+    )
+    corpora = [
+        checked(LanguageCorpus, text=str(readable(text)), tokenised=tokenised, max_sentences=max_sentences)
+        for text in texts
+    ]
+    for model in models:
+        sound_model(model)
+
+    from isogloss.encoders.elmo.embedder import ELMoEncoder
+    from isogloss.lexicon.extraction import gather_occurrences
+    from isogloss.visuals.context_map import draw_context_map
+    from isogloss.visuals.embedding_map import save_figure
+
+    languages = (chosen.source, chosen.target)
+    encoders = [ELMoEncoder.load(Path(model)) for model in models]
+    for model, encoder, language in zip(models, encoders, languages, strict=True):
+        if encoder.language != language:
+            raise AlignmentError(
+                f"{model}: is a model of {encoder.language!r}, but {alignment} leads from {chosen.source!r} to "
+                f"{chosen.target!r}. Expected the models of these two, in this order. Change them."
+            )
+        check_fits(encoder, chosen, folder=alignment)
+    found: list[dict[str, Any]] = []
+
+    def gather(place: int) -> None:
+        text = _reporting(read_text_of(corpora[place], languages[place]))
+        found.append(gather_occurrences(encoders[place], text, words[place], layer=number, limit=limit))
+
+    names = [f"words of {language}" for language in languages]
+    on_event({"event": "run", "recipe": Path(out).name, "stages": names, "kept": []})
+    tasks = [Task(name, gather, {"place": place}) for place, name in enumerate(names)]
+    run_tasks(tasks, workers=0, threads=threads, on_event=on_event)
+    figure = draw_context_map(
+        found[0],
+        found[1],
+        chosen,
+        source_anchors=ours,
+        target_anchors=theirs,
+        projection="pca" if projection == "pca" else "umap",
+        seed=seed,
+    )
+    save_figure(figure, out)
+    return {
+        f"{language} {word}": len(vectors)
+        for language, by_word in zip(languages, found, strict=True)
+        for word, vectors in by_word.items()
+    }
+
+
+def _reporting(sentences: Iterable[Any]) -> Iterator[Any]:
+    """Pass sentences on, and report a few times a second how many there were."""
+    begun = reported = time.monotonic()
+    words = 0
+    for done, sentence in enumerate(sentences, 1):
+        words += len(sentence)
+        now = time.monotonic()
+        if now - reported >= SECONDS_BETWEEN_REPORTS:
+            reported = now
+            report("progress", done=done, total=None, rate=round(words / (now - begun)), unit="words")
+        yield sentence

@@ -1,0 +1,179 @@
+"""Folders of alignments, as `align` leaves them, opened together with the anchors between which they were found.
+
+Such a folder holds a folder ``layer-K`` for each layer, and in ``anchors.json`` where the anchors lie: ``source`` and
+``target``, paths that are absolute or relative to the folder, and ``source_key`` and ``target_key``, by which anchors
+that have changed are known. The folders of a run have no such file; the keys of their anchors stand in the manifest.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from isogloss.artifacts import MANIFEST, check_files, read_manifest
+from isogloss.errors import AlignmentError, ArtifactError, RecipeError
+from isogloss.lexicon_commands import key_of_anchors
+
+if TYPE_CHECKING:
+    from isogloss.encoders.encoder import Encoder
+    from isogloss.lexicon.anchors import Anchors
+    from isogloss.mapping.alignment import Alignment
+
+ANCHORS = "anchors.json"
+"""The file in which a folder of alignments names its anchors."""
+
+
+def open_alignments(folder: Path) -> dict[int, "Alignment"]:
+    """Read the alignment of every layer, lowest layer first.
+
+    Args:
+        folder: It holds ``layer-K`` folders; or it is one such folder itself.
+
+    Raises:
+        ArtifactError: There is none, or a file is damaged.
+    """
+    from isogloss.mapping.alignment import load_alignment
+
+    folder = Path(folder)
+    if (folder / "alignment.json").is_file():
+        alone = load_alignment(folder)
+        return {alone.layer: alone}
+    if (folder / MANIFEST).exists() or not folder.is_dir():
+        check_files(folder, read_manifest(folder, kind="alignments"))
+    names = [path.name for path in folder.iterdir() if re.fullmatch(r"layer--?[0-9]+", path.name)]
+    if not names:
+        raise ArtifactError(
+            f"{folder}: holds no alignment. Expected folders such as layer-1, as isogloss align writes them. Check the "
+            "path."
+        )
+    found = sorted((load_alignment(folder / name) for name in names), key=lambda alignment: alignment.layer)
+    return {alignment.layer: alignment for alignment in found}
+
+
+def choose_layer(folder: Path, alignments: Mapping[int, "Alignment"], layer: int | None) -> int:
+    """Return the layer that was asked for; if none was, 1, or the only one.
+
+    Raises:
+        RecipeError: There is no alignment of this layer.
+    """
+    if layer is None and len(alignments) == 1:
+        return next(iter(alignments))
+    wanted = 1 if layer is None else layer
+    if wanted not in alignments:
+        raise RecipeError(
+            f"--layer: found {wanted}, but {folder} has alignments of layer {', '.join(map(str, alignments))} only. "
+            "Expected one of these. Choose one."
+        )
+    return wanted
+
+
+def with_anchors(
+    folder: Path,
+    alignments: Mapping[int, "Alignment"],
+    layers: Sequence[int],
+    *,
+    source_anchors: Path | None = None,
+    target_anchors: Path | None = None,
+) -> Iterator[tuple["Alignment", "Anchors", "Anchors"]]:
+    """Yield the alignments of some layers, each with the anchors of its source and of its target.
+
+    Args:
+        folder: Of the alignments.
+        alignments: From `open_alignments`.
+        layers: Which ones.
+        source_anchors: In place of those that the folder names; they must be the same ones, wherever they lie.
+        target_anchors: Likewise.
+
+    Raises:
+        ArtifactError: Anchors are not named, cannot be read, have no such layer, or are not those between which the
+            alignments were found.
+    """
+    first = next(iter(alignments.values()))
+    ours = _open_side(Path(folder), "source", source_anchors, language=first.source)
+    theirs = _open_side(Path(folder), "target", target_anchors, language=first.target)
+    for layer in layers:
+        missing = next((path for path, anchors in (ours, theirs) if layer not in anchors), None)
+        if missing is not None:
+            raise ArtifactError(
+                f"{missing}: has no anchors of layer {layer}, but {folder} has an alignment of it. Expected all "
+                "layers of the alignment. Name the anchors from which it was found."
+            )
+        alignment, source, target = alignments[layer], ours[1][layer], theirs[1][layer]
+        for path, anchors in ((ours[0], source), (theirs[0], target)):
+            if anchors.width != alignment.width:
+                raise ArtifactError(
+                    f"{path}: vectors are {anchors.width} wide, but {folder} maps vectors of width {alignment.width}. "
+                    "Expected equal widths. Name the anchors from which the alignment was found."
+                )
+        yield alignment, source, target
+
+
+def check_fits(encoder: "Encoder", alignment: "Alignment", *, folder: Path) -> None:
+    """Make sure that an encoder's vectors can be what an alignment maps.
+
+    Raises:
+        AlignmentError: Layers or widths differ.
+    """
+    if alignment.layer not in range(encoder.layers) or alignment.width != encoder.width:
+        raise AlignmentError(
+            f"{folder}: maps vectors of layer {alignment.layer}, width {alignment.width}; the model gives layers 0 to "
+            f"{encoder.layers - 1}, width {encoder.width}. Expected an alignment of this model's vectors. Name another "
+            "one, or align again."
+        )
+
+
+def _open_side(folder: Path, side: str, given: Path | None, *, language: str) -> tuple[Path, dict[int, "Anchors"]]:
+    """Open the anchors of one side, by layer, and return where they lie."""
+    from isogloss.lexicon.anchor_sources import open_anchors
+
+    named, keys = _named(folder, side)
+    path = Path(given) if given is not None else named
+    option = f"--{side}-anchors"
+    if path is None:
+        raise ArtifactError(
+            f"{folder}: does not say from which anchors it was found (no {ANCHORS}). Expected their folders. Name them "
+            "with --source-anchors and --target-anchors."
+        )
+    if given is None and not path.exists():
+        raise ArtifactError(
+            f"{folder / ANCHORS}: the {side} anchors {path} are not there any more. Expected them where they were. Put "
+            f"them back, or say where they are with {option}."
+        )
+    opened = open_anchors(path, language=language)
+    if keys and key_of_anchors(path) not in keys:
+        raise ArtifactError(
+            f"{path}: are not the {side} anchors from which {folder} was found (their key is another). Expected the "
+            f"same. Name those with {option}, or align again."
+        )
+    return path, {anchors.layer: anchors for anchors in opened}
+
+
+def _named(folder: Path, side: str) -> tuple[Path | None, tuple[str, ...]]:
+    """Return where a folder says that its anchors lie, and the keys that they may have; without keys, any."""
+    path = folder / ANCHORS
+    if not path.is_file():
+        if not (folder / MANIFEST).exists():
+            return None, ()
+        manifest = read_manifest(folder)
+        # Published matrices came without anchors, so any may be looked at with them.
+        made_here = manifest.content["settings"].get("method") != "published"
+        return None, tuple(manifest.content["inputs"].values()) if made_here else ()
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return folder / str(content[side]), (str(content[f"{side}_key"]),)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(
+            f"{path}: cannot be read ({type(error).__name__}: {error}). It holds source, target, source_key and "
+            "target_key. Align again."
+        ) from error
+
+
+def one_of(option: str, value: str, allowed: Sequence[str]) -> None:
+    """Refuse a word that is not among those allowed.
+
+    Raises:
+        RecipeError: It is not.
+    """
+    if value not in allowed:
+        raise RecipeError(f"{option}: found {value!r}. Expected {' or '.join(allowed)}. Choose one.")

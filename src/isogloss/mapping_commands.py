@@ -1,0 +1,219 @@
+"""The command that aligns two languages, by every road, as a function of paths and plain values."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from isogloss.artifacts import Manifest, build_artifact
+from isogloss.commands import checked, hash_of_text, readable, sound_model
+from isogloss.compute.workers import Event, Task, run_tasks
+from isogloss.errors import RecipeError
+from isogloss.lexicon_commands import OnEvent, key_of_anchors
+from isogloss.mapping_stage import LOWEST_LAYER, Contexts, make_alignments
+from isogloss.stage import FORMATS
+
+Method = Literal["procrustes", "rcsls", "self-learning", "adversarial", "parallel"]
+"""The roads, as the command line calls them."""
+
+
+def _silent(event: Event) -> None:
+    """Hear nothing."""
+
+
+def align(
+    source: Path,
+    target: Path,
+    out: Path,
+    *,
+    dictionary: Path | None = None,
+    test: Path | None = None,
+    turned: bool = False,
+    method: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    guide: int | str | tuple[Path, Path] | None = None,
+    source_language: str | None = None,
+    target_language: str | None = None,
+    parallel: Path | None = None,
+    models: tuple[Path, Path] | None = None,
+    texts: tuple[Path, Path] | None = None,
+    seed: int = 1,
+    threads: int = 1,
+    on_event: OnEvent = _silent,
+) -> list[dict[str, Any]]:
+    """Align two languages in every layer.
+
+    Args:
+        source: Anchors of the language to be mapped: a folder of ours, a published folder, or word vectors as text.
+        target: Anchors of the reference.
+        out: Folder to write.
+        dictionary: Lines with a word of the source, a tab, and a word of the target.
+        test: A dictionary that only judges.
+        turned: The first column of dictionaries and parallel text is the target's.
+        method: One of `Method`. By default procrustes with a dictionary, parallel with parallel text, and else
+            self-learning.
+        options: Settings of the road, by name; None leaves the default.
+        guide: See `make_alignments`. Searches without a dictionary use the lowest layer unless told otherwise; ``own``
+            lets every layer search by itself.
+        source_language: Needed where the anchors do not name it.
+        target_language: Likewise.
+        parallel: Lines of a sentence, a tab, and its translation.
+        models: Language models of source and target, for parallel text and for an adversarial game in context.
+        texts: Raw text of both, for an adversarial game in context.
+        seed: Every random choice follows from it.
+        threads: Of the search.
+        on_event: Receives progress.
+
+    Returns:
+        One row per layer: how it was found and, with `test`, precision@1, @5 and @10.
+
+    Raises:
+        NoAlignmentFound: A search without a dictionary came to nothing that can be believed.
+        AlignmentError: The anchors do not fit together, or the dictionary does not suffice.
+        RecipeError: An option is wrong, or one is missing that the road needs.
+        DataError: A file is not what it should be.
+    """
+    from isogloss.lexicon.anchor_sources import open_anchors
+    from isogloss.lexicon.dictionary import read_dictionary
+
+    method = method or ("procrustes" if dictionary else "parallel" if parallel else "self-learning")
+    settings = _settings(method, {name: value for name, value in (options or {}).items() if value is not None})
+    if method == "self-learning" and dictionary is not None and "seed_pairs" not in (options or {}):
+        settings = settings.model_copy(update={"seed_pairs": "dictionary"})
+    contexts = _contexts(method, parallel=parallel, models=models, texts=texts, turned=turned)
+    if guide is None and method in ("self-learning", "adversarial"):
+        guide = LOWEST_LAYER
+    keys = {"source_key": key_of_anchors(source), "target_key": key_of_anchors(target)}
+    inputs = {"source_anchors": keys["source_key"], "target_anchors": keys["target_key"]}
+    for name, path in (("dictionary", dictionary), ("test_dictionary", test)):
+        if path is not None:
+            read_dictionary(path, source="source", target="target")  # refuses what is no dictionary
+            inputs[name] = hash_of_text(path)
+    if parallel is not None:
+        inputs["parallel"] = hash_of_text(readable(parallel))
+    for name, folder in zip(("source_model", "target_model"), models or (), strict=False):
+        inputs[name] = sound_model(folder).key
+    for name, path in zip(("source_text", "target_text"), texts or (), strict=False):
+        inputs[name] = hash_of_text(readable(path))
+    if isinstance(guide, tuple):
+        inputs |= {"source_guide": key_of_anchors(guide[0]), "target_guide": key_of_anchors(guide[1])}
+    arguments = {
+        "source": open_anchors(source, language=source_language)[0].language,
+        "target": open_anchors(target, language=target_language)[0].language,
+        "source_anchors": Path(source),
+        "target_anchors": Path(target),
+        "dictionary": dictionary,
+        "reversed_columns": turned,
+        "test_dictionary": test,
+        "settings": settings,
+        "guide": None if guide == "own" else guide,
+        "contexts": contexts,
+        "keys": keys,
+        "seed": seed,
+    }
+    content = {"reversed_columns": turned, "method": settings.model_dump(mode="json"), "seed": seed}
+    content["guide"] = "vectors" if isinstance(guide, tuple) else guide
+    made: list[Manifest] = []
+    place = Path(out).absolute()
+
+    def build() -> None:
+        made.append(
+            build_artifact(
+                place,
+                "alignments",
+                lambda draft: make_alignments(draft, **arguments),
+                format=FORMATS["alignments"],
+                settings=content,
+                inputs=inputs,
+            )
+        )
+
+    on_event({"event": "run", "recipe": place.name, "stages": [place.name], "kept": []})
+    run_tasks([Task(place.name, build)], workers=0, threads=threads, on_event=on_event)
+    return made[0].content["precision"]
+
+
+def _settings(method: str, options: Mapping[str, Any]) -> Any:
+    """Make the settings of a road from what was asked for."""
+    from isogloss.mapping import settings as roads
+
+    kinds = {
+        "procrustes": roads.ProcrustesSettings,
+        "rcsls": roads.RCSLSSettings,
+        "self-learning": roads.SelfLearningSettings,
+        "adversarial": roads.AdversarialSettings,
+        "parallel": roads.ParallelSettings,
+    }
+    assert set(kinds) == set(get_args(Method)), "one class for each road"
+    if method not in kinds:
+        raise RecipeError(f"--method: found {method!r}. Expected one of {', '.join(kinds)}. Choose one.")
+    kind = kinds[method]
+    foreign = [name for name in options if name not in kind.model_fields]
+    if foreign:
+        known = sorted(set(kind.model_fields) - {"method"})
+        raise RecipeError(
+            f"--{foreign[0].replace('_', '-')}: {method} has no such setting. Expected one of {', '.join(known)}. "
+            "Leave it out, or choose another method."
+        )
+    return checked(kind, **options)
+
+
+def _contexts(
+    method: str,
+    *,
+    parallel: Path | None,
+    models: tuple[Path, Path] | None,
+    texts: tuple[Path, Path] | None,
+    turned: bool,
+) -> Contexts | None:
+    """Gather what roads in context need, and say what is missing."""
+    if method == "parallel" and (parallel is None or models is None):
+        raise RecipeError(
+            f"--method parallel: found no {'parallel text' if parallel is None else 'language models'}. It finds words "
+            "in context in translated sentences. Give --parallel, --source-model and --target-model."
+        )
+    if texts is not None and models is None:
+        raise RecipeError(
+            "--source-text: found no language models. Tokens in context come from a model. Give --source-model and "
+            "--target-model."
+        )
+    if method != "parallel" and parallel is not None:
+        raise RecipeError(f"--parallel: {method} does not read it. Leave it out, or choose --method parallel.")
+    if models is None:
+        return None
+    return Contexts(models, parallel=parallel, reversed_columns=turned, texts=texts)
+
+
+def both(what: str, source: Path | None, target: Path | None) -> tuple[Path, Path] | None:
+    """Return two paths of which both or neither must be given.
+
+    Raises:
+        RecipeError: Only one is.
+    """
+    if source is None and target is None:
+        return None
+    if source is None or target is None:
+        given, missing = ("target", "source") if source is None else ("source", "target")
+        raise RecipeError(f"--{given}-{what}: found without --{missing}-{what}. Expected both. Give the other one too.")
+    return source, target
+
+
+def options_of(assignments: Sequence[str]) -> dict[str, Any]:
+    """Read ``KEY=VALUE``; values are read as JSON, or else as they stand.
+
+    Raises:
+        RecipeError: There is no ``=``.
+
+    >>> options_of(["epochs=2", "start=random"])
+    {'epochs': 2, 'start': 'random'}
+    """
+    options: dict[str, Any] = {}
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        if not equals:
+            raise RecipeError(f"--set: found {assignment!r}. Expected KEY=VALUE. Add the value.")
+        try:
+            options[name.strip()] = json.loads(value)
+        except ValueError:
+            options[name.strip()] = value.strip()
+    return options

@@ -1,0 +1,246 @@
+"""The stage that aligns one language with the reference, by whichever road, in every layer, and judges the result."""
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from isogloss.artifacts import write_atomically
+from isogloss.compute.workers import report
+from isogloss.errors import RecipeError
+from isogloss.stages import SECONDS_BETWEEN_REPORTS, read_dictionary_of
+
+LOWEST_LAYER = "lowest"
+"""The guide of searches without a dictionary unless another is named: without context words are best told apart."""
+
+
+@dataclass(frozen=True)
+class Contexts:
+    """What roads need that look at words in context: models and texts of the source, then of the target."""
+
+    models: tuple[Path, Path]
+    parallel: Path | None = None
+    """A file of lines ``source<TAB>target``."""
+    reversed_columns: bool = False
+    """Its first column is the target's."""
+    texts: tuple[Path, Path] | None = None
+    """Raw text of both, from which tokens are drawn."""
+    per_word: int = 10
+    """Tokens drawn of each word type at most."""
+
+
+def make_alignments(
+    draft: Path,
+    *,
+    source: str,
+    target: str,
+    source_anchors: Path,
+    target_anchors: Path,
+    dictionary: Path | None,
+    reversed_columns: bool,
+    test_dictionary: Path | None,
+    settings: Any,
+    vectors: str = "layer",
+    guide: tuple[Path, Path] | int | str | None = None,
+    contexts: Contexts | None = None,
+    keys: Mapping[str, str] | None = None,
+    seed: int = 1,
+) -> Mapping[str, Any]:
+    """Align one language with the reference in every layer, and judge the alignments.
+
+    Args:
+        draft: Empty folder to fill.
+        source: Language to be mapped.
+        target: The reference.
+        source_anchors: Whatever `open_anchors` opens.
+        target_anchors: Likewise.
+        dictionary: To fit on; roads that need none do without.
+        reversed_columns: The dictionaries' first column is the target's.
+        test_dictionary: Judges, and does nothing else.
+        settings: Of the road.
+        vectors: What the anchors are, for the report: ``layer`` or ``static``.
+        guide: Where roads look for more pairs: a layer's number, ``lowest``, or two folders of other vectors of the
+            same languages. Without one, every layer by itself.
+        contexts: Models and texts, for the roads that look at words in context.
+        keys: Of both anchors, noted with their places in ``anchors.json``.
+        seed: Every random choice follows from it.
+    """
+    from isogloss.lexicon.anchor_sources import open_anchors
+    from isogloss.mapping.alignment import save_alignment
+    from isogloss.mapping.retrieval import translation_precision
+
+    words = read_dictionary_of(dictionary, source, target, reversed_columns) if dictionary is not None else None
+    judge, dropped = None, 0
+    if test_dictionary:
+        given = read_dictionary_of(test_dictionary, source, target, reversed_columns)
+        # Public dictionaries are split by the words of one side. Turned round, the two parts share words: those that
+        # the alignment was fitted on do not judge it.
+        fitted = {word.lower() for word, _ in words.pairs} if words is not None else set()
+        unseen = tuple(pair for pair in given.pairs if pair[0].lower() not in fitted)
+        judge, dropped = replace(given, pairs=unseen), len(given.pairs) - len(unseen)
+    ours = open_anchors(source_anchors, language=source)
+    theirs = open_anchors(target_anchors, language=target)
+    precision = []
+    for alignment, one, other in zip(
+        _fit_layers(ours, theirs, words, settings=settings, guide=guide, contexts=contexts, seed=seed),
+        ours,
+        theirs,
+        strict=True,
+    ):
+        folder = draft / f"layer-{one.layer}"
+        folder.mkdir()
+        save_alignment(folder, alignment)
+        row = {"source": source, "target": target, "vectors": vectors, "layer": one.layer, "method": alignment.method}
+        row |= alignment.details
+        if judge is not None:
+            found = translation_precision(alignment, one, other, judge, at=(1, 5, 10))
+            row |= {f"precision@{k}": found.precision(k) for k in (1, 5, 10)}
+            row |= {"metric": "csls", "tested_words": found.tested_words, "coverage": found.coverage}
+            row["test_pairs_dropped"] = dropped
+        precision.append(row)
+    write_atomically(draft / "precision.json", json.dumps(precision, indent=2) + "\n")
+    if keys is not None:
+        places = {
+            "source": os.path.relpath(Path(source_anchors).absolute(), draft),
+            "target": os.path.relpath(Path(target_anchors).absolute(), draft),
+        }
+        write_atomically(draft / "anchors.json", json.dumps(places | dict(keys), indent=2) + "\n")
+    return {"precision": precision}
+
+
+def _fit_layers(
+    source: Sequence[Any],
+    target: Sequence[Any],
+    words: Any,
+    *,
+    settings: Any,
+    guide: tuple[Path, Path] | int | str | None,
+    contexts: Contexts | None,
+    seed: int,
+) -> Sequence[Any]:
+    """Fit every layer; what is found in the guide is found once."""
+    from isogloss.mapping.fit import fit_alignment, fit_induced
+    from isogloss.mapping.induction import grow_dictionary, induce_dictionary
+    from isogloss.mapping.settings import (
+        AdversarialSettings,
+        ParallelSettings,
+        ProcrustesSettings,
+        SelfLearningSettings,
+    )
+
+    if isinstance(settings, ParallelSettings):
+        return _fit_parallel(source, target, settings=settings, contexts=contexts)
+    telling = _Telling()
+    guides = _guide(guide, source, target)
+    if isinstance(settings, SelfLearningSettings | AdversarialSettings):
+        search = {"dictionary": words, "settings": settings, "seed": seed, "report": telling}
+        if guides is None:
+            found = []
+            for one, other in zip(source, target, strict=True):
+                samples = _samples(one, other, settings=settings, contexts=contexts, seed=seed)
+                induced = induce_dictionary(one, other, samples=samples, **search)
+                found.append(fit_induced(one, other, induced=induced, settings=settings))
+            return found
+        samples = _samples(*guides, settings=settings, contexts=contexts, seed=seed)
+        induced = induce_dictionary(*guides, samples=samples, **search)
+        return [
+            fit_induced(one, other, induced=induced, settings=settings)
+            for one, other in zip(source, target, strict=True)
+        ]
+    if guides is not None and isinstance(settings, ProcrustesSettings):
+        words = grow_dictionary(*guides, dictionary=words, settings=settings)
+    return [
+        fit_alignment(one, other, dictionary=words, settings=settings, seed=seed)
+        for one, other in zip(source, target, strict=True)
+    ]
+
+
+def _guide(
+    guide: tuple[Path, Path] | int | str | None, source: Sequence[Any], target: Sequence[Any]
+) -> tuple[Any, Any] | None:
+    """Return the anchors in which pairs are sought."""
+    from isogloss.lexicon.anchor_sources import open_anchors
+
+    if guide is None:
+        return None
+    if isinstance(guide, tuple):
+        ours = open_anchors(guide[0], language=source[0].language)
+        theirs = open_anchors(guide[1], language=target[0].language)
+        return ours[0], theirs[0]
+    number = source[0].layer if guide == LOWEST_LAYER else guide
+    for one, other in zip(source, target, strict=True):
+        if one.layer == number:
+            return one, other
+    raise RecipeError(
+        f"guide: found layer {number}; the anchors have {', '.join(str(one.layer) for one in source)}. Expected one of "
+        "these. Choose one."
+    )
+
+
+def _fit_parallel(source: Sequence[Any], target: Sequence[Any], *, settings: Any, contexts: Contexts | None) -> Any:
+    """Take the road of parallel sentences."""
+    from isogloss.corpus.parallel import SentencePair, read_parallel
+    from isogloss.encoders.elmo.embedder import ELMoEncoder
+    from isogloss.mapping.contextual_pairs import fit_contextual
+
+    assert contexts is not None and contexts.parallel is not None, "the caller has seen to it"
+    languages = [source[0].language, target[0].language]
+    if contexts.reversed_columns:
+        languages.reverse()
+    read = read_parallel(contexts.parallel, source=languages[0], target=languages[1], limit=settings.max_sentences)
+    pairs = [SentencePair(pair.target, pair.source) if contexts.reversed_columns else pair for pair in read]
+    encoders = [ELMoEncoder.load(model) for model in contexts.models]
+    return fit_contextual(
+        encoders[0], encoders[1], pairs, source_anchors=source, target_anchors=target, settings=settings
+    )
+
+
+def _samples(one: Any, other: Any, *, settings: Any, contexts: Contexts | None, seed: int) -> Any:
+    """Draw tokens in context for the adversarial game, normalised as the anchors are; None plays it with anchors."""
+    from isogloss.mapping.settings import AdversarialSettings
+
+    if contexts is None or contexts.texts is None or not isinstance(settings, AdversarialSettings):
+        return None
+    from isogloss.encoders.elmo.embedder import ELMoEncoder
+    from isogloss.lexicon.anchors import Anchors
+    from isogloss.mapping.adversarial import sample_contexts
+    from isogloss.mapping.normalisation import normalise
+    from isogloss.recipe import LanguageCorpus
+    from isogloss.stages import read_text_of
+
+    drawn = []
+    for model, text, anchors in zip(contexts.models, contexts.texts, (one, other), strict=True):
+        sample = sample_contexts(
+            ELMoEncoder.load(model),
+            read_text_of(LanguageCorpus(text=str(text)), anchors.language),
+            anchors.words[: settings.discriminator_types],
+            per_word=contexts.per_word,
+            layers=(anchors.layer,),
+            seed=seed,
+        )
+        tokens = sample.vectors[:, 0]
+        names = [str(number) for number in range(len(tokens))]
+        like_anchors = Anchors.of_vectors(names, tokens, language=anchors.language, layer=anchors.layer)
+        drawn.append(normalise(like_anchors, settings.normalisation).vectors)
+    return tuple(drawn)
+
+
+class _Telling:
+    """Reports a search a few times a second."""
+
+    def __init__(self) -> None:
+        self._begun = self._reported = time.monotonic()
+        self._count = 0
+
+    def __call__(self, facts: Mapping[str, float]) -> None:
+        self._count += 1
+        now = time.monotonic()
+        if now - self._reported >= SECONDS_BETWEEN_REPORTS:
+            self._reported = now
+            done, total = int(facts.get("done", self._count)), facts.get("total")
+            known = {"score": round(facts["closeness"], 4)} if "closeness" in facts else {}
+            rate = round(done / (now - self._begun), 1)
+            report("progress", done=done, total=total, rate=rate, unit="rounds", **known)
