@@ -252,7 +252,7 @@ def take_roads(found: Found, materials: Materials, options: argparse.Namespace) 
         for layer in options.layers:
             for road in ROADS:
                 wanted = any(fnmatch(road.name, pattern) for pattern in options.roads)
-                for seed in road.seeds if wanted else ():
+                for seed in road.seeds[: options.seeds] if wanted else ():
                     of = {"part": "roads", "pair": pair, "layer": layer, "road": road.name, "given": road.given}
                     of |= {"seed": seed, **_told(road, options)}
                     records.append(found(of, partial(_take_and_judge, materials, road, pair, layer, seed)))
@@ -421,6 +421,7 @@ def main() -> None:
     parser.add_argument("--pairs", nargs="+", default=[f"en-{code}" for code in LANGUAGES])
     parser.add_argument("--layers", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--roads", nargs="+", default=["*"], help="names, with * and ?, such as 'procrustes*'")
+    parser.add_argument("--seeds", type=int, default=3, help="of roads that draw random numbers")
     parser.add_argument("--types", type=int, default=15_000, help="most frequent word types of each language")
     parser.add_argument("--sentences", type=int, default=5000, help="of parallel text, at most")
     parser.add_argument("--json", type=Path, help="file for everything that was found, and to go on from")

@@ -27,11 +27,17 @@ if TYPE_CHECKING:
     from isogloss.lexicon.anchors import Anchors, AnchorSums
     from isogloss.lexicon.dictionary import BilingualDictionary, read_dictionary
     from isogloss.lexicon.extraction import extract_anchors
+    from isogloss.lexicon.geometry import geometry
     from isogloss.lexicon.settings import AnchorSettings
     from isogloss.mapping.alignment import Alignment, load_alignment, save_alignment
     from isogloss.mapping.fit import fit_alignment
     from isogloss.mapping.retrieval import translation_precision
-    from isogloss.mapping.settings import ProcrustesSettings
+    from isogloss.mapping.settings import (
+        AdversarialSettings,
+        ProcrustesSettings,
+        RCSLSSettings,
+        SelfLearningSettings,
+    )
     from isogloss.mapping.shared_space import SharedSpace
     from isogloss.parsing.attachment import AttachmentScores, attachment_scores
     from isogloss.parsing.parser import Parser
@@ -57,11 +63,12 @@ _HOMES = {
     "lexicon.anchors": ("AnchorSums", "Anchors"),
     "lexicon.dictionary": ("BilingualDictionary", "read_dictionary"),
     "lexicon.extraction": ("extract_anchors",),
+    "lexicon.geometry": ("geometry",),
     "lexicon.settings": ("AnchorSettings",),
     "mapping.alignment": ("Alignment", "load_alignment", "save_alignment"),
     "mapping.fit": ("fit_alignment",),
     "mapping.retrieval": ("translation_precision",),
-    "mapping.settings": ("ProcrustesSettings",),
+    "mapping.settings": ("AdversarialSettings", "ProcrustesSettings", "RCSLSSettings", "SelfLearningSettings"),
     "mapping.shared_space": ("SharedSpace",),
     "parsing.attachment": ("AttachmentScores", "attachment_scores"),
     "parsing.parser": ("Parser",),

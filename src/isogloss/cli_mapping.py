@@ -179,7 +179,7 @@ def align(
     from isogloss.mapping_commands import align as command
     from isogloss.mapping_commands import both, options_of
 
-    options = options_of(set_) | {
+    named = {
         "normalisation": normalisation,
         "refinements": refinements,
         "selection": selection,
@@ -187,6 +187,7 @@ def align(
         "seed_pairs": seed_pairs,
         "too_few_pairs": "complete" if few_pairs else None,
     }
+    options = {name: value for name, value in named.items() if value is not None} | options_of(set_)
     guides = both("guide", source_guide, target_guide)
     with showing_progress() as show:
         rows = command(
@@ -198,7 +199,7 @@ def align(
             turned=turned,
             method=method,
             options=options,
-            guide=guides or (int(guide) if guide and guide.lstrip("-").isdecimal() else guide),
+            guide=guides or guide,
             parallel=parallel,
             models=both("model", source_model, target_model),
             texts=both("text", source_text, target_text),

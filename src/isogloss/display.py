@@ -114,7 +114,8 @@ def describe(event: Event) -> str:
     >>> describe({"done": 500, "total": 1000, "rate": 12345, "unit": "words", "seconds_left": 61.0, "loss": 2.5})
     'step 500 of 1,000, loss 2.500, 12,345 words/s, 1:01 left'
     """
-    parts = [f"step {event['done']:,} of {event['total']:,}" if event.get("total") else f"{event['done']:,} sentences"]
+    done = f"{event['done']:,}"
+    parts = [f"step {done} of {event['total']:,}" if event.get("total") else f"{done} {_counted(event)}"]
     if "loss" in event:
         parts.append(f"loss {event['loss']:.3f}")
     if "forward_perplexity" in event:
@@ -126,6 +127,11 @@ def describe(event: Event) -> str:
     if "seconds_left" in event:
         parts.append(f"{duration(event['seconds_left'])} left")
     return ", ".join(parts)
+
+
+def _counted(event: Event) -> str:
+    """Name what is counted where the end is not known."""
+    return "rounds" if event["unit"] == "rounds" else "sentences"
 
 
 def duration(seconds: float) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 
 from isogloss.artifacts import Manifest, build_artifact
 from isogloss.commands import checked, hash_of_text, readable, sound_model
+from isogloss.compute.settings import ComputeSettings
 from isogloss.compute.workers import Event, Task, run_tasks
 from isogloss.errors import RecipeError
 from isogloss.lexicon_commands import OnEvent, key_of_anchors
@@ -77,9 +78,11 @@ def align(
     from isogloss.lexicon.dictionary import read_dictionary
 
     method = method or ("procrustes" if dictionary else "parallel" if parallel else "self-learning")
-    settings = _settings(method, {name: value for name, value in (options or {}).items() if value is not None})
-    if method == "self-learning" and dictionary is not None and "seed_pairs" not in (options or {}):
-        settings = settings.model_copy(update={"seed_pairs": "dictionary"})
+    given = {name: value for name, value in (options or {}).items() if value is not None}
+    if method == "self-learning" and dictionary is not None:
+        given = {"seed_pairs": "dictionary"} | given
+    settings = _settings(method, given)
+    guide = _guide(method, guide)
     contexts = _contexts(method, parallel=parallel, models=models, texts=texts, turned=turned)
     if guide is None and method in ("self-learning", "adversarial"):
         guide = LOWEST_LAYER
@@ -115,6 +118,7 @@ def align(
     content["guide"] = "vectors" if isinstance(guide, tuple) else guide
     made: list[Manifest] = []
     place = Path(out).absolute()
+    threads = checked(ComputeSettings, threads=threads).threads
 
     def build() -> None:
         made.append(
@@ -151,11 +155,28 @@ def _settings(method: str, options: Mapping[str, Any]) -> Any:
     foreign = [name for name in options if name not in kind.model_fields]
     if foreign:
         known = sorted(set(kind.model_fields) - {"method"})
+        typed = "few-pairs" if foreign[0] == "too_few_pairs" else foreign[0]
         raise RecipeError(
-            f"--{foreign[0].replace('_', '-')}: {method} has no such setting. Expected one of {', '.join(known)}. "
+            f"{typed}: {method} has no such setting. Expected one of {', '.join(known)}. "
             "Leave it out, or choose another method."
         )
     return checked(kind, **options)
+
+
+def _guide(method: str, guide: int | str | tuple[Path, Path] | None) -> int | str | tuple[Path, Path] | None:
+    """Check what was said of a guide."""
+    if guide is None or isinstance(guide, int):
+        return guide
+    if method in ("rcsls", "parallel"):
+        raise RecipeError(f"--guide: {method} seeks no pairs. Expected none. Leave it out, or choose another method.")
+    if isinstance(guide, tuple) or guide in (LOWEST_LAYER, "own"):
+        return guide
+    try:
+        return int(guide)
+    except ValueError:
+        raise RecipeError(
+            f"--guide: found {guide!r}. Expected a layer's number, {LOWEST_LAYER} or own. Change it."
+        ) from None
 
 
 def _contexts(

@@ -10,7 +10,7 @@ from typing import Any
 
 from isogloss.artifacts import write_atomically
 from isogloss.compute.workers import report
-from isogloss.errors import RecipeError
+from isogloss.errors import AlignmentError, RecipeError
 from isogloss.stages import SECONDS_BETWEEN_REPORTS, read_dictionary_of
 
 LOWEST_LAYER = "lowest"
@@ -80,9 +80,15 @@ def make_alignments(
         # the alignment was fitted on do not judge it.
         fitted = {word.lower() for word, _ in words.pairs} if words is not None else set()
         unseen = tuple(pair for pair in given.pairs if pair[0].lower() not in fitted)
+        if given.pairs and not unseen:
+            raise RecipeError(
+                f"{test_dictionary}: every word of it is also in {dictionary}, from which the alignment is found. "
+                "Expected words that had no part in it. Name another file, or leave the test out."
+            )
         judge, dropped = replace(given, pairs=unseen), len(given.pairs) - len(unseen)
     ours = open_anchors(source_anchors, language=source)
     theirs = open_anchors(target_anchors, language=target)
+    _check_layers(ours, theirs)
     precision = []
     for alignment, one, other in zip(
         _fit_layers(ours, theirs, words, settings=settings, guide=guide, contexts=contexts, seed=seed),
@@ -109,6 +115,17 @@ def make_alignments(
         }
         write_atomically(draft / "anchors.json", json.dumps(places | dict(keys), indent=2) + "\n")
     return {"precision": precision}
+
+
+def _check_layers(source: Sequence[Any], target: Sequence[Any]) -> None:
+    """Refuse anchors that do not have the same layers."""
+    layers = [[each.layer for each in side] for side in (source, target)]
+    if layers[0] != layers[1]:
+        told = [", ".join(map(str, side)) for side in layers]
+        raise AlignmentError(
+            f"Alignment {source[0].language}→{target[0].language}: the anchors have layers {told[0]} and {told[1]}. "
+            "Each layer is mapped to the same layer. Gather both with models of as many layers."
+        )
 
 
 def _fit_layers(

@@ -1,5 +1,6 @@
 """Alignments: what they do to vectors, chained, turned round, saved and loaded."""
 
+import dataclasses
 import json
 
 import pytest
@@ -225,3 +226,52 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match=r"the alignment cannot be written"):
         save_alignment(tmp_path / "file", some_alignment(1))
+
+
+# Weightings
+
+
+def weighted(seed: int, **words: str) -> Alignment:
+    generator = torch.Generator().manual_seed(seed + 100)
+    one, other = torch.randn(2, 5, 5, generator=generator, dtype=torch.float64)
+    return dataclasses.replace(some_alignment(seed, **words), source_weighting=one, target_weighting=other)
+
+
+def test_weightings_come_back_from_disk(tmp_path):
+    saved = weighted(1)
+    save_alignment(tmp_path / "one", saved)
+    loaded = load_alignment(tmp_path / "one")
+    assert torch.equal(loaded.source_weighting, saved.source_weighting)
+    assert torch.equal(loaded.target_weighting, saved.target_weighting)
+    save_alignment(tmp_path / "two", some_alignment(1))
+    plain = load_alignment(tmp_path / "two")
+    assert (plain.source_weighting, plain.target_weighting) == (None, None)
+
+
+def test_the_way_back_swaps_the_weightings():
+    there = weighted(1)
+    back = there.inverse()
+    assert torch.equal(back.source_weighting, there.target_weighting)
+    assert torch.equal(back.target_weighting, there.source_weighting)
+
+
+def test_weightings_do_not_change_the_map_and_are_lost_in_a_chain():
+    vectors = vectors_of(2, 3, 5)
+    assert torch.equal(weighted(1).apply(vectors), some_alignment(1).apply(vectors))
+    both = weighted(1, target="pt").then(weighted(2, source="pt"))
+    assert (both.source_weighting, both.target_weighting) == (None, None)
+
+
+def test_a_weighting_that_is_not_finite_is_refused():
+    with pytest.raises(AlignmentError, match=r"gl→es, layer 1: target_weighting holds numbers that are not finite"):
+        Alignment("gl", "es", 1, QUARTER_TURN, target_weighting=QUARTER_TURN * float("nan"))
+
+
+def test_told_as_changes_the_account_alone():
+    before = weighted(1)
+    after = before.told_as("self_learning", {"seeds": 3})
+    assert (after.method, after.details) == ("self_learning", {"seeds": 3})
+    assert (before.method, before.details["usable_pairs"]) == ("procrustes", 17)
+    for field in dataclasses.fields(Alignment):
+        if field.name not in ("method", "details"):
+            assert getattr(after, field.name) is getattr(before, field.name)

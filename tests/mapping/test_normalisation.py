@@ -72,3 +72,48 @@ def test_mean_norm_scale_brings_tokens_to_length_one():
 def test_a_mean_norm_of_zero_is_refused():
     with pytest.raises(AlignmentError, match=r"Anchors of es, layer 0: the mean norm is 0.0"):
         mean_norm_scale(anchors_of([[0.0, 0.0]]))
+
+
+def test_iterative_worked_by_hand():
+    # (3, 4) and (3, −4) are 5 long. Divided by that, they lie around (0.6, 0), at ±0.8 of the second axis.
+    normalised = normalise(anchors_of([[3.0, 4.0], [3.0, -4.0]]), "iterative")
+    assert normalised.vectors.tolist() == [pytest.approx([0, 1], abs=1e-9), pytest.approx([0, -1], abs=1e-9)]
+    assert normalised.centre.tolist() == pytest.approx([3, 0], abs=1e-9)
+
+
+def cloud(seed: int, *, types: int = 500, width: int = 12) -> torch.Tensor:
+    """Vectors far from the origin, longer in some directions than in others."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(types, width, generator=generator) * torch.linspace(0.3, 2, width) + 1
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_iterative_gives_unit_lengths_and_a_mean_near_zero(seed):
+    anchors = anchors_of(cloud(seed).tolist())
+    once, often = (normalise(anchors, name) for name in ("unit_centre_unit", "iterative"))
+    lengths = torch.linalg.vector_norm(often.vectors, dim=1)
+    assert torch.allclose(lengths, torch.ones_like(lengths), atol=1e-12)
+    assert often.vectors.mean(dim=0).norm() < 1e-3
+    assert often.vectors.mean(dim=0).norm() < once.vectors.mean(dim=0).norm() / 10
+
+
+def test_iterative_agrees_with_taking_turns():
+    vectors = cloud(1, types=20, width=3).double()
+    expected = vectors
+    for turn in range(6):
+        expected = torch.stack([vector / sum(value**2 for value in vector) ** 0.5 for vector in expected])
+        if turn < 5:
+            expected = expected - sum(expected) / 20
+    assert torch.allclose(normalise(anchors_of(vectors.tolist()), "iterative").vectors, expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["unit_centre_unit", "iterative"])
+def test_the_centre_moves_vectors_to_where_the_normalised_ones_point(name):
+    vectors = cloud(1)
+    vectors = 7 * vectors / vectors.norm(dim=1, keepdim=True)  # of one length, so that dividing by it moves nothing
+    normalised = normalise(anchors_of(vectors.tolist()), name)
+    cosines = torch.cosine_similarity(vectors.double() - normalised.centre, normalised.vectors, dim=1)
+    uncentred = torch.cosine_similarity(vectors.double(), normalised.vectors, dim=1)
+    # After the first centre lengths differ, and what is subtracted later is meant for their mean.
+    assert cosines.min() > (1 - 1e-9 if name == "unit_centre_unit" else 0.98)
+    assert uncentred.min() < 0.9

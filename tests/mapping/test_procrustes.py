@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isogloss.errors import AlignmentError
-from isogloss.mapping.procrustes import completed_procrustes, procrustes, refine
+from isogloss.mapping.procrustes import BEGAN_AS_ONE, PRIOR, completed_procrustes, procrustes, refine
 
 
 def normal(seed: int, *shape: int) -> torch.Tensor:
@@ -135,3 +135,100 @@ def test_refinement_keeps_the_dictionary_and_the_first_round_if_it_is_best():
     assert refinement.kept_round == 0
     assert torch.equal(refinement.matrix, torch.eye(4, dtype=torch.float64))
     assert refinement.pairs_by_round == (2, 5, 5)
+
+
+def test_held_out_pairs_choose_the_round_and_the_last_is_kept_beside_it():
+    width, types = 12, 150
+    source, planted = normal(1, types, width), rotation(2, width)
+    target = source @ planted + 0.3 * normal(3, types, width)
+    first, _ = completed_procrustes(source[:10], target[:10])
+    pairs, held_out = [(row, row) for row in range(10)], [(row, row) for row in range(100, 150)]
+    found = refine(source, target, matrix=first, pairs=pairs, rounds=4, neighbourhood=5, held_out=held_out)
+    shares = found.held_out_by_round
+    assert len(shares) == 5
+    assert found.kept_round == shares.index(max(shares)), "the first of the best"
+    assert shares[found.kept_round] > shares[0]
+    kept, last = (
+        refine(source, target, matrix=first, pairs=pairs, rounds=rounds, neighbourhood=5)
+        for rounds in (found.kept_round, 4)
+    )
+    assert torch.equal(found.matrix, kept.last_matrix)
+    assert torch.equal(found.pairs, kept.last_pairs)
+    assert torch.equal(found.last_matrix, last.last_matrix)
+    assert torch.equal(found.last_pairs, last.last_pairs)
+    assert found.closeness_by_round == last.closeness_by_round
+    assert last.held_out_by_round == ()
+    assert torch.equal(found.last_matrix, completed_procrustes(source[found.last_pairs[:, 0]],
+                                                               target[found.last_pairs[:, 1]])[0])  # fmt: skip
+
+
+def test_any_translation_of_a_held_out_word_is_right():
+    source = torch.eye(3, dtype=torch.float64)
+    held_out = [(0, 1), (0, 0), (1, 0), (2, 2)]  # the first word has two translations, the second a wrong one
+    found = refine(source, source, matrix=source, pairs=[], rounds=0, neighbourhood=2, held_out=held_out)
+    assert found.held_out_by_round == (2 / 3,)
+
+
+# The prior
+
+
+@given(st.integers(0, 10_000), st.integers(1, 8), st.integers(1, 12), st.floats(0.01, 5))
+@settings(deadline=None, max_examples=30)
+def test_a_prior_adds_the_identity_to_the_pairs(seed, width, pairs, prior):
+    source, target = normal(seed, pairs, width), normal(seed + 1, pairs, width)
+    M = sum(torch.outer(x, y) for x, y in zip(source, target, strict=True))
+    strength = prior * float(M.square().sum()) ** 0.5 / width**0.5
+    # The nearest rotation, by the polar decomposition A (Aᵀ A)^−½.
+    A = M + strength * torch.eye(width, dtype=torch.float64)
+    values, axes = torch.linalg.eigh(A.mT @ A)
+    matrix, rank = completed_procrustes(source, target, prior=prior)
+    assert is_orthogonal(matrix)
+    assert rank == min(pairs, width), "what the pairs determine does not depend on the prior"
+    if values[0] > 1e-6 * values[-1]:  # else the inverse root has lost its digits
+        assert torch.allclose(matrix, A @ (axes / values.sqrt()) @ axes.mT, atol=1e-6)
+
+
+def test_a_large_prior_gives_the_identity_and_a_small_one_the_rotation():
+    source, planted = normal(1, 30, 6), rotation(2, 6)
+    unit = torch.eye(6, dtype=torch.float64)
+    nearly_one, _ = completed_procrustes(source, source @ planted, prior=1e9)
+    nearly_none, _ = completed_procrustes(source, source @ planted, prior=1e-9)
+    assert torch.allclose(nearly_one, unit, atol=1e-8)
+    assert torch.allclose(nearly_none, planted, atol=1e-6)
+    gaps = [
+        float((completed_procrustes(source, source @ planted, prior=prior)[0] - unit).norm()) for prior in (0.1, 9.0)
+    ]
+    assert 0.01 < gaps[1] < gaps[0]
+
+
+def test_auto_sees_no_prior_between_unrelated_spaces():
+    source, target = normal(1, 200, 30), normal(2, 200, 30)
+    automatic, plain = (completed_procrustes(source, target, prior=prior)[0] for prior in ("auto", 0.0))
+    assert torch.equal(automatic, plain)
+
+
+def test_auto_takes_the_prior_where_spaces_began_as_one():
+    source = normal(1, 200, 30)
+    target = source + normal(2, 200, 30)
+    automatic, constant, plain = (
+        completed_procrustes(source, target, prior=prior)[0] for prior in ("auto", PRIOR, 0.0)
+    )
+    assert torch.equal(automatic, constant)
+    assert not torch.allclose(automatic, plain, atol=1e-3)
+
+
+@pytest.mark.parametrize(("share", "taken"), [(BEGAN_AS_ONE - 0.01, False), (BEGAN_AS_ONE + 0.01, True)])
+def test_auto_goes_by_how_well_the_identity_serves_the_pairs(share, taken):
+    # Turned by an angle in every plane, the identity reaches the cosine of it.
+    sine = math.sqrt(1 - share**2)
+    planes = [torch.tensor([[share, sine], [-sine, share]], dtype=torch.float64)] * 3
+    source = torch.eye(6, dtype=torch.float64)
+    automatic, _ = completed_procrustes(source, torch.block_diag(*planes), prior="auto")
+    constant, _ = completed_procrustes(source, torch.block_diag(*planes), prior=PRIOR if taken else 0.0)
+    assert torch.equal(automatic, constant)
+
+
+def test_refinement_solves_with_the_prior():
+    source = normal(1, 40, 4)
+    found = refine(source, source @ rotation(2, 4), matrix=rotation(2, 4), pairs=[], rounds=1, prior=1e9)
+    assert torch.allclose(found.last_matrix, torch.eye(4, dtype=torch.float64), atol=1e-8)

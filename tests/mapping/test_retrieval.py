@@ -12,7 +12,16 @@ from isogloss.errors import AlignmentError
 from isogloss.lexicon.anchors import Anchors
 from isogloss.lexicon.dictionary import BilingualDictionary
 from isogloss.mapping.alignment import Alignment
-from isogloss.mapping.retrieval import TranslationScores, nearest, translation_precision
+from isogloss.mapping.retrieval import (
+    BLOCK,
+    TranslationScores,
+    _largest,
+    in_one_space,
+    nearest,
+    nearest_both_ways,
+    translation_precision,
+)
+from isogloss.mapping.weighting import symmetric_weighting
 
 
 def normal(seed: int, *shape: int) -> torch.Tensor:
@@ -210,3 +219,88 @@ def test_no_tested_word_gives_no_number():
     empty = TranslationScores("en→es", 0, 0, 0, {1: 0})
     assert math.isnan(empty.precision(1)) and math.isnan(empty.coverage)
     assert all(math.isnan(bound) for bound in empty.interval(1, np.random.default_rng(1)))
+
+
+# In both directions (one vector alone is equally near to all under CSLS, so there are two at least)
+
+
+@given(
+    st.integers(0, 10_000), st.integers(2, 40), st.integers(2, 40), st.integers(1, 4), st.integers(1, 12),
+    st.integers(1, 15), st.booleans(),
+)  # fmt: skip
+@settings(deadline=None, max_examples=40)
+def test_both_ways_is_two_searches(seed, sources, targets, k, neighbourhood, chunk, held):
+    ours, theirs = normal(seed, sources, 4), normal(seed + 1, targets, 4)
+    found = nearest_both_ways(
+        ours, theirs, k=k, neighbourhood=neighbourhood, chunk=chunk, held=sources * targets if held else 0
+    )
+    forward, forward_scores = nearest(ours, theirs, k=k, neighbourhood=neighbourhood)
+    backward, backward_scores = nearest(theirs, ours, k=k, neighbourhood=neighbourhood)
+    assert torch.equal(found.forward, forward)
+    assert torch.equal(found.backward, backward)
+    assert torch.allclose(found.forward_scores, forward_scores, atol=1e-12)
+    assert torch.allclose(found.backward_scores, backward_scores, atol=1e-12)
+    mutual = [[row, int(forward[row, 0])] for row in range(sources) if int(backward[int(forward[row, 0]), 0]) == row]
+    assert found.mutual().tolist() == mutual
+
+
+@pytest.mark.parametrize("held", [0, 10**9])
+def test_searching_both_ways_leaves_its_arguments_alone(held):
+    ours, theirs = normal(1, 30, 4), normal(2, 30, 4)
+    nearest_both_ways(ours, theirs, chunk=7, held=held)
+    assert torch.equal(ours, normal(1, 30, 4))
+    assert torch.equal(theirs, normal(2, 30, 4))
+
+
+@given(st.integers(0, 10_000), st.integers(1, 4), st.integers(1, 14 * BLOCK), st.integers(1, 6), st.booleans())
+@settings(deadline=None, max_examples=150)
+def test_the_largest_numbers_are_those_of_a_whole_sort(seed, rows, columns, count, ties):
+    numbers = normal(seed, rows, columns)
+    if ties:
+        numbers = numbers.mul(2).round()  # a handful of values, each of them many times
+    values, places = _largest(numbers, count)
+    expected = numbers.topk(min(count, columns), dim=1)
+    assert torch.equal(values, expected.values)
+    assert torch.equal(numbers.gather(1, places), values)
+    assert all(len(set(row)) == len(row) for row in places.tolist()), "no number is taken twice"
+    if not ties:
+        assert torch.equal(places, expected.indices)
+
+
+def test_the_largest_numbers_are_found_in_one_block_and_behind_the_last(monkeypatch):
+    columns = 8 * BLOCK + 3
+    numbers = torch.zeros(2, columns)
+    numbers[0, [5, 6, 7]] = torch.tensor([1.0, 3, 2])
+    numbers[1, [columns - 1, 4 * BLOCK, columns - 3]] = torch.tensor([1.0, 3, 2])
+    values, places = _largest(numbers, 3)
+    assert values.tolist() == [[3, 2, 1], [3, 2, 1]]
+    assert places.tolist() == [[6, 7, 5], [4 * BLOCK, columns - 3, columns - 1]]
+
+
+# Weighted directions
+
+
+def test_weighted_look_up_multiplies_centred_vectors_by_the_weightings():
+    source = Anchors.of_vectors([str(row) for row in range(20)], normal(1, 20, 4), language="en")
+    target = Anchors.of_vectors([str(row) for row in range(20)], normal(2, 20, 4), language="es")
+    A, B = symmetric_weighting(normal(3, 20, 4), normal(4, 20, 4), exponent=0.5)
+    centres = normal(5, 2, 4)
+    alignment = Alignment(
+        "en", "es", 0, torch.eye(4, dtype=torch.float64), scale=3.0, target_scale=0.5, source_centre=centres[0],
+        target_centre=0.5 * centres[1], source_weighting=A, target_weighting=B,
+    )  # fmt: skip
+    own, theirs = in_one_space(alignment, source, target)
+    for row in range(20):
+        assert torch.allclose(own[row].double(), (source.vectors[row].double() - centres[0]) @ A, atol=1e-5)
+        assert torch.allclose(theirs[row].double(), (target.vectors[row].double() - centres[1]) @ B, atol=1e-5)
+    assert (own.dtype, theirs.dtype) == (torch.float32, torch.float32)
+    back, there = in_one_space(alignment.inverse(), target, source)
+    assert torch.allclose(back, theirs, atol=1e-5)
+    assert torch.allclose(there, own, atol=1e-5)
+
+
+def test_without_weightings_aligned_vectors_are_compared():
+    source, target, alignment, _ = planted(1, offset=3.0)
+    own, theirs = in_one_space(alignment, source, target)
+    assert torch.allclose(own, alignment.apply(source.vectors) - 3.0, atol=1e-5)
+    assert torch.allclose(own, theirs, atol=1e-5)

@@ -23,6 +23,8 @@ COGNATE_LETTERS = 5
 """Letters that a cognate needs at least, for the same reason."""
 COGNATE_SIMILARITY = 0.75
 """Share of letters that must stay, at least: 1 − edits / letters of the longer word."""
+ROUNDING = 1e-6
+"""What float32 may take away from a share of letters."""
 COGNATE_TYPES = 5000
 """Word types: cognates are sought among so many of the most frequent."""
 
@@ -58,7 +60,7 @@ def cognates(
 ) -> BilingualDictionary:
     """Pair words that differ by few letters, each with its most similar one and only if that holds both ways.
 
-    Words are compared in lower case and in Latin letters without accents, so that *музей* meets *museum*.
+    Words are compared in lower case and in Latin letters without accents, so that *министр* meets *minister*.
     """
     ours, theirs = _latin(source.words[:types], letters), _latin(target.words[:types], letters)
     if not ours or not theirs:
@@ -67,14 +69,14 @@ def cognates(
         [spelt for _, spelt in ours],
         [spelt for _, spelt in theirs],
         scorer=Levenshtein.normalized_similarity,
-        score_cutoff=similarity,
+        score_cutoff=similarity - ROUNDING,
         dtype=np.float32,
     )
     best, back = table.argmax(axis=1), table.argmax(axis=0)
     pairs = tuple(
         (ours[row][0], theirs[int(column)][0])
         for row, column in enumerate(best)
-        if table[row, column] >= similarity and back[column] == row
+        if table[row, column] >= similarity - ROUNDING and back[column] == row
     )
     return BilingualDictionary(source=source.language, target=target.language, pairs=pairs)
 

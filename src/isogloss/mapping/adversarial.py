@@ -34,7 +34,7 @@ from isogloss.mapping.procrustes import refine
 from isogloss.mapping.retrieval import nearest, nearest_both_ways
 from isogloss.mapping.settings import AdversarialSettings
 
-Progress = Callable[[int, int, Mapping[str, float]], None]
+Progress = Callable[[int, int, Mapping[str, float | int]], None]
 """Called with the steps of the mapping done, those planned in all, and facts: restart, epoch, closeness, accuracy."""
 
 

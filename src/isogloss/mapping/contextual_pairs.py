@@ -42,7 +42,7 @@ from isogloss.lexicon.word_alignment import WordAligner
 from isogloss.mapping.alignment import Alignment
 from isogloss.mapping.checks import MINIMUM_PAIRS
 from isogloss.mapping.normalisation import mean_norm_scale, normalise
-from isogloss.mapping.procrustes import completed_procrustes
+from isogloss.mapping.procrustes import completed_procrustes, prior_weight
 from isogloss.mapping.settings import Normalisation, ParallelSettings
 
 logger = logging.getLogger(__name__)
@@ -82,6 +82,11 @@ def fit_contextual(
     """
     settings = settings or ParallelSettings()
     place = f"Alignment {source_anchors[0].language}→{target_anchors[0].language}"
+    if settings.normalisation == "iterative":
+        raise AlignmentError(
+            f"{place}: normalisation is iterative, which has no meaning for vectors in context one by one. Expected "
+            "none, unit, centre or unit_centre_unit. Choose one."
+        )
     _check_layers(source_encoder, target_encoder, source_anchors, target_anchors, place=place)
     sentences = sentences[: settings.max_sentences]
     linked = [pair for pair in link_words(sentences, settings=settings, aligner=aligner) if pair.links]
@@ -94,6 +99,7 @@ def fit_contextual(
     ]
     width = source_encoder.width
     cross = torch.zeros(source_encoder.layers, width, width, dtype=torch.float64)
+    squares = torch.zeros(2, source_encoder.layers, dtype=torch.float64)  # of the pairs' vectors, by side and layer
     sentences_read = pairs_read = 0
     for batch in _batches(linked, batch_words=settings.batch_words):
         links = [pair.links or () for pair in batch]
@@ -101,6 +107,8 @@ def fit_contextual(
         targets = sides[1].vectors([pair.target for pair in batch], [[j for _, j in some] for some in links], place)
         weight = weights[pairs_read : pairs_read + sources.shape[1], None]  # pairs 1
         cross += (weight * sources).mT @ targets  # layers width width
+        squares[0] += (weight * sources.square()).sum(dim=(1, 2))
+        squares[1] += (weight * targets.square()).sum(dim=(1, 2))
         sentences_read, pairs_read = sentences_read + len(batch), pairs_read + sources.shape[1]
         if progress is not None:
             progress(sentences_read, pairs_read)
@@ -116,7 +124,14 @@ def fit_contextual(
         "min_confidence": settings.min_confidence,
     }
     return tuple(
-        _alignment(cross[layer], source_anchors[layer], target_anchors[layer], settings=settings, details=details)
+        _alignment(
+            cross[layer],
+            source_anchors[layer],
+            target_anchors[layer],
+            norms=float(squares[:, layer].prod().sqrt()),
+            settings=settings,
+            details=details,
+        )
         for layer in range(len(cross))
     )
 
@@ -265,12 +280,16 @@ def _alignment(
     source_anchors: Anchors,
     target_anchors: Anchors,
     *,
+    norms: float,
     settings: ParallelSettings,
     details: dict[str, Any],
 ) -> Alignment:
     """Solve one layer, and gather what vectors in context need."""
     # XᵀY is all that Procrustes looks at, and with X = I it is Y.
-    matrix, rank = completed_procrustes(torch.eye(len(cross), dtype=torch.float64), cross, prior=settings.prior)
+    prior = settings.prior
+    if prior == "auto":
+        prior = prior_weight(cross, torch.linalg.svdvals(cross), norms)
+    matrix, rank = completed_procrustes(torch.eye(len(cross), dtype=torch.float64), cross, prior=prior)
     if details["pairs"] < len(cross):
         logger.warning(
             "Alignment %s→%s, layer %d: %d pairs determine %d of %d directions; "

@@ -19,7 +19,7 @@ from isogloss.mapping.alignment import Alignment
 from isogloss.mapping.checks import check_like, check_pairs, needed
 from isogloss.mapping.induction import Induced, Report, induce_dictionary
 from isogloss.mapping.normalisation import NormalisedAnchors, mean_norm_scale, normalise
-from isogloss.mapping.procrustes import completed_procrustes, refine
+from isogloss.mapping.procrustes import completed_procrustes, prior_weight, refine
 from isogloss.mapping.settings import (
     AdversarialSettings,
     MappingSettings,
@@ -107,19 +107,20 @@ def fit_procrustes(
             rank,
             width,
         )
+    share, weight = _used_prior(source, target, pairs, settings.prior)
     details: dict[str, Any] = {
         "normalisation": settings.normalisation,
         "scale": settings.scale,
         "dictionary_pairs": len(dictionary),
         "usable_pairs": len(pairs),
         "determined_directions": rank,
-        "identity_share": round(_identity_share(source, target, pairs), 4),
-        "prior": settings.prior,
+        "identity_share": round(share, 4),
+        "prior": round(weight, 4),
     }
     used = torch.tensor(pairs)
     if settings.refinements:
         rounds, held = settings.refinements, {}
-        if settings.selection == "held_out":
+        if settings.selection == "held_out" and len({row for row, _ in pairs}) > 1:
             rounds, held = _best_round(source, target, pairs, settings=settings, seed=seed)
         refinement = refine(
             source.vectors.float(),  # neighbours need no more, and are found twice as fast
@@ -131,8 +132,7 @@ def fit_procrustes(
             neighbourhood=settings.neighbourhood,
             prior=settings.prior,
         )
-        last = settings.selection == "held_out"
-        if last:  # all pairs, for as many rounds as were best for those held out
+        if held:  # all pairs, for as many rounds as were best for those held out
             matrix, used, kept_round = refinement.last_matrix, refinement.last_pairs, rounds
         else:
             matrix, used, kept_round = refinement.matrix, refinement.pairs, refinement.kept_round
@@ -216,18 +216,27 @@ def _solve(
     source: NormalisedAnchors,
     target: NormalisedAnchors,
     pairs: Sequence[tuple[int, int]],
-    prior: float | Literal["auto"],
+    prior: float | int | Literal["auto"],
 ) -> tuple[Float64[Tensor, "width width"], int]:
     rows, columns = torch.tensor(pairs).unbind(dim=1)
     return completed_procrustes(source.vectors[rows], target.vectors[columns], prior=prior)
 
 
-def _identity_share(source: NormalisedAnchors, target: NormalisedAnchors, pairs: Sequence[tuple[int, int]]) -> float:
-    """How well the identity serves the pairs, beside the best rotation: tr(XᵀY) over the sum of its singular values."""
+def _used_prior(
+    source: NormalisedAnchors,
+    target: NormalisedAnchors,
+    pairs: Sequence[tuple[int, int]],
+    prior: float | int | Literal["auto"],
+) -> tuple[float, float]:
+    """How well the identity serves the pairs, beside the best rotation, and what it therefore weighs."""
     rows, columns = torch.tensor(pairs).unbind(dim=1)
-    M = source.vectors[rows].mT @ target.vectors[columns]
-    best = float(torch.linalg.svdvals(M).sum())
-    return float(M.trace()) / best if best > 0 else 0.0
+    X, Y = source.vectors[rows], target.vectors[columns]
+    M = X.mT @ Y
+    values = torch.linalg.svdvals(M)
+    best = float(values.sum())
+    share = float(M.trace()) / best if best > 0 else 0.0
+    norms = float(torch.linalg.matrix_norm(X) * torch.linalg.matrix_norm(Y))
+    return share, prior_weight(M, values, norms) if prior == "auto" else float(prior)
 
 
 def _best_round(

@@ -21,7 +21,7 @@ from isogloss.mapping.normalisation import normalise
 from isogloss.mapping.procrustes import completed_procrustes, refine
 from isogloss.mapping.settings import AdversarialSettings, ProcrustesSettings, SelfLearningSettings
 
-Report = Callable[[Mapping[str, float]], None]
+Report = Callable[[Mapping[str, float | int]], None]
 """Told facts of a search while it runs, such as its round and closeness."""
 
 
@@ -84,7 +84,7 @@ def induce_dictionary(
     else:
         from isogloss.mapping.adversarial import adversarial
 
-        def tell_epoch(done: int, total: int, found: Mapping[str, float]) -> None:
+        def tell_epoch(done: int, total: int, found: Mapping[str, float | int]) -> None:
             if report is not None:
                 report({"done": done, "total": total, **found})
 
@@ -112,6 +112,8 @@ def induce_dictionary(
                 types=settings.refinement_types,
                 neighbourhood=settings.neighbourhood,
             ).last_pairs
+    if succeeded and len(pairs) < MINIMUM_PAIRS:
+        succeeded, diagnosis = False, f"{diagnosis} But only {len(pairs)} pairs of words are each other's nearest."
     if not succeeded:
         raise NoAlignmentFound(f"{place}: {diagnosis} Expected evidence for one alignment. {advice}")
     words = tuple((source_anchors.words[row], target_anchors.words[column]) for row, column in pairs.tolist())
@@ -180,7 +182,8 @@ def grow_dictionary(
     refinement = refine(
         source,
         target,
-        matrix=completed_procrustes(source[rows], target[columns])[0],
+        matrix=completed_procrustes(source[rows], target[columns], prior=settings.prior)[0],
+        prior=settings.prior,
         pairs=pairs,
         rounds=max(1, settings.refinements),
         types=settings.refinement_types,

@@ -50,18 +50,22 @@ def procrustes(
     return matrix
 
 
-PRIOR = 0.1
-"""Weight of the identity beside the pairs where two spaces began as one; chosen on training pairs of real languages."""
+PRIOR = 0.2
+"""Weight of the identity beside the pairs where two spaces began as one, for pairs that do not fit at all; pairs that
+fit exactly leave it none. Real pairs fit by about a half. Chosen on training pairs of real languages."""
 BEGAN_AS_ONE = 0.15
 """How well the identity must serve the pairs, beside the best rotation, for two spaces to count as one from the start.
-Models that never met have at most 0.04; started ones 0.2 (Turkish, of little text) to 0.9."""
+Models that never met have at most 0.04; started ones 0.2 (Turkish, of little text) to 0.9. In few dimensions chance
+does more, so at least `BY_CHANCE` / width is asked."""
+BY_CHANCE = 4.0
+"""The trace of a random rotation has mean 0 and standard deviation 1, whatever the width; so much it does not reach."""
 
 
 def completed_procrustes(
     source: Float[Tensor, "pairs width"],
     target: Float[Tensor, "pairs width"],
     *,
-    prior: float | Literal["auto"] = 0.0,
+    prior: float | int | Literal["auto"] = 0.0,
 ) -> tuple[Float64[Tensor, "width width"], int]:
     """Find, of all solutions that `procrustes` could give, the one nearest to the identity.
 
@@ -76,8 +80,7 @@ def completed_procrustes(
     Args:
         source: Anchors; computed in float64.
         target: Anchors in the space to be shared.
-        prior: Weight of the identity beside the pairs; 0 is plain Procrustes. ``auto`` takes `PRIOR` where the identity
-            serves the pairs well, tr(M) above `BEGAN_AS_ONE` of the sum of M's singular values, and else 0.
+        prior: Weight of the identity beside the pairs; 0 is plain Procrustes. ``auto`` is `prior_weight`.
 
     Returns:
         W, and r. When r is the width, or there is a prior, W is the only solution.
@@ -101,7 +104,8 @@ def completed_procrustes(
     # What rounding leaves of a zero is at most about this, as in numpy.linalg.matrix_rank.
     rounding = max(X.shape) * torch.finfo(torch.float64).eps * torch.linalg.matrix_norm(X) * torch.linalg.matrix_norm(Y)
     rank = min(int((rounding < S).sum()), X.shape[0])
-    weight = prior_weight(M, S) if prior == "auto" else prior
+    norms = torch.linalg.matrix_norm(X) * torch.linalg.matrix_norm(Y)
+    weight = prior_weight(M, S, float(norms)) if prior == "auto" else prior
     if weight > 0:
         unit = torch.eye(len(M), dtype=M.dtype, device=M.device)
         U, _, Vh = torch.linalg.svd(M + weight * torch.linalg.matrix_norm(M) / len(M) ** 0.5 * unit)
@@ -112,10 +116,22 @@ def completed_procrustes(
     return W, rank
 
 
-def prior_weight(M: Float64[Tensor, "width width"], singular_values: Float64[Tensor, " width"]) -> float:
-    """Return `PRIOR` if the identity serves M = XᵀY well beside the best rotation, so that the spaces began as one."""
+def prior_weight(M: Float64[Tensor, "width width"], singular_values: Float64[Tensor, " width"], norms: float) -> float:
+    """Return what the identity should weigh beside the pairs of M = XᵀY.
+
+    That is nothing, unless the identity serves the pairs nearly as well as the best rotation (tr(M) above
+    `BEGAN_AS_ONE` of the sum of M's singular values), so that the spaces began as one. Then it is `PRIOR` times the
+    share of the pairs that no rotation explains, 1 − sum of the singular values / (‖X‖ ‖Y‖): exact pairs need none.
+
+    Args:
+        M: XᵀY.
+        singular_values: Of M.
+        norms: ‖X‖ ‖Y‖.
+    """
     best = float(singular_values.sum())
-    return PRIOR if best > 0 and float(M.trace()) > BEGAN_AS_ONE * best else 0.0
+    if best <= 0 or float(M.trace()) <= max(BEGAN_AS_ONE, BY_CHANCE / len(M)) * best:
+        return 0.0
+    return PRIOR * max(0.0, 1.0 - best / norms)
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +166,7 @@ def refine(
     types: int = 10_000,
     neighbourhood: int = 10,
     held_out: Sequence[tuple[int, int]] = (),
-    prior: float | Literal["auto"] = 0.0,
+    prior: float | int | Literal["auto"] = 0.0,
 ) -> Refinement:
     """Let mutual nearest neighbours join the dictionary and solve again, several times.
 

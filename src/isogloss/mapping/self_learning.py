@@ -23,7 +23,6 @@ and their agreement are ours.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from math import ceil, log
 
 import torch
@@ -32,6 +31,7 @@ from torch import Tensor
 
 from isogloss.compute.interruption import raise_if_stop_requested
 from isogloss.compute.randomness import derive_seed
+from isogloss.errors import NoAlignmentFound
 from isogloss.mapping.procrustes import completed_procrustes
 from isogloss.mapping.retrieval import Neighbours, nearest_both_ways
 from isogloss.mapping.settings import SelfLearningSettings
@@ -39,6 +39,10 @@ from isogloss.mapping.settings import SelfLearningSettings
 Progress = Callable[[int, float, float], None]
 """Called after each round with its number, its closeness and the share of neighbours shown."""
 
+FEWEST_WORDS = 50
+"""Words of each language without which runs agree by chance."""
+FEWEST_TRANSLATIONS = 20
+"""Different translations that two runs must have in common, at least."""
 SETTLING_ROUNDS = 3
 """Rounds with nothing hidden, on all frequent words, before two runs are compared."""
 UNSEEN = 0.1
@@ -93,7 +97,16 @@ def self_learn(
         seed: Decides the halves, and which neighbours are hidden.
         pairs: What to grow from, as rows of ``source`` and ``target``. Without any, the spaces' shapes give some.
         progress: Called after every round.
+
+    Raises:
+        NoAlignmentFound: There are too few words for runs to agree otherwise than by chance.
     """
+    fewest = min(len(source), len(target))
+    if fewest < FEWEST_WORDS:
+        raise NoAlignmentFound(
+            f"Self-learning: one language has {fewest} words; at least {FEWEST_WORDS} are needed, for with fewer its "
+            "runs agree by chance. Gather anchors from more text, or give a dictionary with --method procrustes."
+        )
     X, Y = source.float(), target.float()
     runs: list[Run] = []
     best_two, agreement = (0, 0), 0.0
@@ -103,8 +116,10 @@ def self_learn(
         halves = torch.Generator().manual_seed(derive_seed(seed, "halves", number // 2))
         half = number % 2
         if len(pairs):
-            order = torch.randperm(len(pairs), generator=halves)
-            begin = torch.tensor(pairs)[order[half::2]]
+            words = list(dict.fromkeys(row for row, _ in pairs))  # a word's translations stay together
+            order = torch.randperm(len(words), generator=halves)
+            mine = {words[place] for place in order[half::2].tolist()}
+            begin = torch.tensor([pair for pair in pairs if pair[0] in mine])
             few_X, few_Y = X[: settings.types // 2], Y[: settings.types // 2]
             matrix, _ = completed_procrustes(X[begin[:, 0]], Y[begin[:, 1]])
         else:
@@ -115,10 +130,10 @@ def self_learn(
             matrix, _ = completed_procrustes(few_X[begin[:, 0]], few_Y[begin[:, 1]])
         matrix, rounds = _grow(few_X, few_Y, matrix, settings=settings, generator=generator, progress=progress)
         runs.append(_settled(X, Y, matrix, rounds, settings=settings))
-        for one, other in combinations(range(number + 1), 2):
-            alike = float((runs[one].translations == runs[other].translations).double().mean())
-            if other == number and alike >= agreement:
-                best_two, agreement = (one, other), alike
+        if half == 1:
+            alike = _alike(runs[number - 1], runs[number])
+            if alike >= agreement:
+                best_two, agreement = (number - 1, number), alike
         if agreement >= settings.agreement_needed:
             break
     succeeded = agreement >= settings.agreement_needed
@@ -152,6 +167,12 @@ def similar_profiles(
         profiles.append((unit - unit.mean(dim=0)).float())
     found = nearest_both_ways(profiles[0], profiles[1], neighbourhood=neighbourhood)
     return _drawn(found, 1.0, torch.Generator())
+
+
+def _alike(one: Run, other: Run) -> float:
+    """The share of frequent words that two runs translate alike; 0 if these are too few to mean anything."""
+    same = one.translations == other.translations
+    return float(same.double().mean()) if len(one.translations[same].unique()) >= FEWEST_TRANSLATIONS else 0.0
 
 
 def _grow(
@@ -249,11 +270,11 @@ def _closeness(
 def _diagnosis(runs: Sequence[Run], agreement: float, settings: SelfLearningSettings) -> str:
     """Say what the runs came to, for people."""
     told = (
-        f"{len(runs)} runs from halves that have nothing in common; the two that agree best translate "
+        f"{len(runs)} runs, two by two from halves that have nothing in common; the two that agree best translate "
         f"{100 * agreement:.0f} % of the {len(runs[0].translations)} most frequent words alike"
     )
     if agreement >= settings.agreement_needed:
-        return f"{told}, so both found the same map, and a wrong map is not found twice."
+        return f"{told}, so both found the same map, which wrong ones hardly do."
     return (
         f"{told}; right maps agree on more than {100 * settings.agreement_needed:.0f} %. So there is no reason to "
         f"believe any of them."

@@ -1,0 +1,103 @@
+"""Symmetric weighting: rotations of each side where nothing is weighed, and shared directions above noise."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from isogloss.mapping.retrieval import nearest
+from isogloss.mapping.weighting import symmetric_weighting
+
+
+def normal(seed: int, *shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def rotation(seed: int, width: int) -> torch.Tensor:
+    return torch.linalg.qr(normal(seed, width, width)).Q
+
+
+def power(matrix: torch.Tensor, exponent: float) -> torch.Tensor:
+    """A power of a symmetric matrix, one direction after the other."""
+    values, axes = torch.linalg.eigh(matrix)
+    return sum(value**exponent * torch.outer(axis, axis) for value, axis in zip(values, axes.mT, strict=True))
+
+
+@given(st.integers(0, 10_000), st.floats(0, 1), st.floats(0.01, 2))
+@settings(max_examples=30)
+def test_it_agrees_with_whitening_weighing_and_dewhitening_step_by_step(seed, exponent, ridge):
+    width = 5
+    source = normal(seed, 30, width) * torch.linspace(0.3, 1, width)
+    target = source @ rotation(seed + 1, width) + 0.5 * normal(seed + 2, 30, width)
+    A, B = symmetric_weighting(source, target, exponent=exponent, ridge=ridge)
+    moments = [vectors.mT @ vectors for vectors in (source, target)]
+    moments = [each + ridge * each.trace() / width * torch.eye(width, dtype=torch.float64) for each in moments]
+    white = [power(each, -0.5) for each in moments]
+    # Correlations are the roots of the eigenvalues of K Kᵀ, on the source's side, and of Kᵀ K, on the target's.
+    K = white[0] @ source.mT @ target @ white[1]
+    # W Wᵀ does not depend on the signs of singular vectors.
+    for found, own, gram in ((A, 0, K @ K.mT), (B, 1, K.mT @ K)):
+        expected = white[own] @ power(gram, exponent / 2) @ power(moments[own], 0.5)
+        assert torch.allclose(found @ found.mT, expected @ expected.mT, atol=1e-8)
+    # And the two sides are turned to meet: aligned products agree whatever basis is chosen.
+    U, _, Vh = torch.linalg.svd(K)
+    left = white[0] @ power(K @ K.mT, exponent / 2) @ power(moments[0], 0.5)
+    right = white[1] @ power(K.mT @ K, exponent / 2) @ power(moments[1], 0.5)
+    assert torch.allclose(A @ B.mT, left @ (U @ Vh) @ right.mT, atol=1e-8)
+
+
+@given(st.integers(0, 10_000), st.integers(1, 8), st.integers(1, 20))
+@settings(max_examples=30)
+def test_exponent_zero_only_rotates_each_side(seed, width, pairs):
+    source, target = normal(seed, pairs, width), normal(seed + 1, pairs, width)
+    for turn in symmetric_weighting(source, target, exponent=0.0):
+        assert torch.allclose(turn @ turn.mT, torch.eye(width, dtype=torch.float64), atol=1e-9)
+
+
+@pytest.mark.parametrize("exponent", [0.0, 0.3, 1.0])
+def test_a_planted_rotation_makes_both_sides_meet(exponent):
+    source, planted = normal(1, 40, 6), rotation(2, 6)
+    A, B = symmetric_weighting(source, source @ planted, exponent=exponent)
+    assert torch.allclose(source @ A, source @ planted @ B, atol=1e-9)
+
+
+def test_directions_that_correspond_weigh_more_than_noise():
+    shared = normal(1, 400, 1)
+    source = torch.cat([shared, normal(2, 400, 1)], dim=1)
+    target = torch.cat([shared, normal(3, 400, 1)], dim=1)
+    A, B = symmetric_weighting(source, target, exponent=1.0, ridge=1e-9)
+    for weighting in (A, B):
+        lengths = weighting.norm(dim=1)  # what becomes of a step along each direction
+        assert lengths[0] == pytest.approx(1, abs=0.05)
+        assert lengths[1] < 0.2  # a chance correlation of 400 pairs is about 1 / √400
+
+
+def test_it_finds_translations_that_noise_hides():
+    """Ten directions that the languages share, thirty in which each goes its own way."""
+    shared = normal(1, 500, 10)
+    source = torch.cat([shared, normal(2, 500, 30)], dim=1) @ rotation(4, 40)
+    target = torch.cat([shared, normal(3, 500, 30)], dim=1) @ rotation(5, 40)
+
+    def precision(exponent: float) -> float:
+        A, B = symmetric_weighting(source[:300], target[:300], exponent=exponent)
+        found, _ = nearest((source[300:] @ A).float(), (target @ B).float(), k=1, background=(source @ A).float())
+        return float((found[:, 0] == torch.arange(300, 500)).double().mean())
+
+    assert precision(1.0) > precision(0.3) > precision(0.0)
+    assert precision(1.0) > 0.5
+
+
+def test_the_ridge_lets_few_pairs_not_look_perfectly_correlated():
+    source, target = normal(1, 5, 20), normal(2, 5, 20)  # five unrelated pairs
+    sure, _ = symmetric_weighting(source, target, exponent=1.0, ridge=1e-9)
+    careful, _ = symmetric_weighting(source, target, exponent=1.0)
+    assert (source @ sure).norm() == pytest.approx(float(source.norm()), rel=1e-3)
+    assert (source @ careful).norm() < 0.95 * source.norm()
+
+
+def test_arguments_stay_untouched_and_float32_is_solved_in_float64():
+    source, target = normal(1, 20, 4).float(), normal(2, 20, 4).float()
+    before = source.clone()
+    A, B = symmetric_weighting(source, target, exponent=0.3)
+    assert (A.dtype, B.dtype) == (torch.float64, torch.float64)
+    assert torch.equal(source, before)
