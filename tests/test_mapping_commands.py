@@ -235,7 +235,8 @@ def test_unrelated_spaces_end_with_status_3_and_leave_nothing_behind(command, tm
     message = refusal(command("align", source, target, "-o", tmp_path / "mapping", *FAST, "--set", "runs=2"), status=3)
     assert below(tmp_path) == before
     found = re.match(
-        r"Alignment gl→es, layer 0: 2 runs from halves that have nothing in common; the two that agree best translate "
+        r"Alignment gl→es, layer 0: 2 runs, two by two from halves that have nothing in common; the two that "
+        r"agree best translate "
         r"(\d+) % of the 250 most frequent words alike; right maps agree on more than 30 %.*Give a dictionary",
         message,
     )
@@ -249,15 +250,15 @@ def test_unrelated_spaces_end_with_status_3_and_leave_nothing_behind(command, tm
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--set", "epochs=2"), r"--epochs: procrustes has no such setting. Expected one of neighbourhood"),
+        (("--set", "epochs=2"), r"epochs: procrustes has no such setting. Expected one of neighbourhood"),
         (("--set", "epochs"), r"--set: found 'epochs'. Expected KEY=VALUE. Add the value"),
         (("--set", "prior=-1"), r"prior.*: found -1. "),
         (("--weighting", 2), r"weighting: found 2.0. .*less than or equal to 1. Change it"),
-        (("--method", "rcsls", "--weighting", 0.3), r"--weighting: rcsls has no such setting"),
+        (("--method", "rcsls", "--weighting", 0.3), r"weighting: rcsls has no such setting"),
         (("--method", "guessing"), r"--method: found 'guessing'. Expected one of procrustes, rcsls, self"),
         (("--guide", 7), r"guide: found layer 7; the anchors have 0, 2. Expected one of these. Choose one"),
         (("--guide", -1), r"guide: found layer -1; the anchors have 0, 2"),
-        (("--guide=--1",), r"guide: found layer --1; the anchors have 0, 2"),
+        (("--guide=--1",), r"--guide: found '--1'. Expected a layer"),
         (("--source-guide", "{gl}"), r"--source-guide: found without --target-guide. Expected both"),
         (("--target-guide", "{gl}"), r"--target-guide: found without --source-guide. Expected both"),
         (("--source-model", "{gl}"), r"--source-model: found without --target-model"),

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isogloss.errors import AlignmentError
-from isogloss.mapping.procrustes import BEGAN_AS_ONE, PRIOR, completed_procrustes, procrustes, refine
+from isogloss.mapping.procrustes import BEGAN_AS_ONE, PRIOR, completed_procrustes, prior_weight, procrustes, refine
 
 
 def normal(seed: int, *shape: int) -> torch.Tensor:
@@ -207,25 +207,36 @@ def test_auto_sees_no_prior_between_unrelated_spaces():
     assert torch.equal(automatic, plain)
 
 
-def test_auto_takes_the_prior_where_spaces_began_as_one():
+def test_auto_weighs_the_identity_by_what_no_rotation_explains():
     source = normal(1, 200, 30)
     target = source + normal(2, 200, 30)
-    automatic, constant, plain = (
-        completed_procrustes(source, target, prior=prior)[0] for prior in ("auto", PRIOR, 0.0)
+    values = torch.linalg.svdvals(source.mT @ target)
+    unexplained = 1 - float(values.sum() / (source.norm() * target.norm()))
+    automatic, told, plain = (
+        completed_procrustes(source, target, prior=prior)[0] for prior in ("auto", PRIOR * unexplained, 0.0)
     )
-    assert torch.equal(automatic, constant)
+    assert torch.allclose(automatic, told, atol=1e-12)
     assert not torch.allclose(automatic, plain, atol=1e-3)
 
 
+def test_exact_pairs_leave_the_prior_no_weight_however_near_the_identity():
+    source, turn = normal(1, 500, 32), torch.linalg.matrix_exp(0.1 * (normal(3, 32, 32) - normal(3, 32, 32).mT))
+    found, _ = completed_procrustes(source, source @ turn, prior="auto")
+    assert float(turn.trace()) / 32 > BEGAN_AS_ONE, "the two spaces count as one"
+    assert torch.allclose(found, turn, atol=1e-6)
+
+
 @pytest.mark.parametrize(("share", "taken"), [(BEGAN_AS_ONE - 0.01, False), (BEGAN_AS_ONE + 0.01, True)])
-def test_auto_goes_by_how_well_the_identity_serves_the_pairs(share, taken):
+def test_auto_asks_that_the_identity_serves_the_pairs(share, taken):
     # Turned by an angle in every plane, the identity reaches the cosine of it.
     sine = math.sqrt(1 - share**2)
-    planes = [torch.tensor([[share, sine], [-sine, share]], dtype=torch.float64)] * 3
-    source = torch.eye(6, dtype=torch.float64)
-    automatic, _ = completed_procrustes(source, torch.block_diag(*planes), prior="auto")
-    constant, _ = completed_procrustes(source, torch.block_diag(*planes), prior=PRIOR if taken else 0.0)
-    assert torch.equal(automatic, constant)
+    M = torch.block_diag(*[torch.tensor([[share, sine], [-sine, share]], dtype=torch.float64)] * 20)
+    assert (prior_weight(M, torch.linalg.svdvals(M), norms=80.0) > 0) == taken
+
+
+def test_in_few_dimensions_chance_is_not_taken_for_a_common_start():
+    M = torch.eye(4, dtype=torch.float64)
+    assert prior_weight(M, torch.linalg.svdvals(M), norms=8.0) == 0
 
 
 def test_refinement_solves_with_the_prior():

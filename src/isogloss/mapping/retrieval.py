@@ -86,9 +86,9 @@ class Neighbours:
     forward: Int64[Tensor, "sources k"]
     """Targets nearest to every source, as rows of the targets."""
     forward_scores: Float[Tensor, "sources k"]
-    backward: Int64[Tensor, "targets k"]
+    backward: Int64[Tensor, "targets k_back"]
     """Sources nearest to every target, as rows of the sources."""
-    backward_scores: Float[Tensor, "targets k"]
+    backward_scores: Float[Tensor, "targets k_back"]
 
     def mutual(self) -> Int64[Tensor, "pairs 2"]:
         """Return the pairs of a source and a target that are each other's nearest, by row of the source."""
