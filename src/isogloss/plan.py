@@ -224,7 +224,6 @@ class _Planner:
             reversed_columns=turned,
             test_dictionary=named(test) if test else None,
             settings=mapping.method,
-            keys={"source_key": self.stages[anchors[0]].key, "target_key": self.stages[anchors[1]].key},
             guide=None if mapping.needs_dictionary else LOWEST_LAYER,
             seed=self.recipe.seed,
             vectors="static" if of == "static" else "layer",
