@@ -69,12 +69,11 @@ class Road:
     guide_layer: int | None = None
     """Layer in which a road without a dictionary looks for pairs, whatever layer is aligned; None for its own."""
 
-    @property
-    def seeds(self) -> range:
-        """Three where chance plays a part: in a search, or in the choice of pairs that are held out."""
+    def seeds(self, most: int) -> range:
+        """So many where chance plays a part, in a search or in the choice of pairs that are held out; else one."""
         held_out = getattr(self.settings, "selection", None) == "held_out"
         chance = held_out or self.settings.method in ("adversarial", "self_learning", "rcsls")
-        return range(1, 4 if chance else 2)
+        return range(1, 1 + (most if chance else 1))
 
 
 ROADS = (
@@ -252,7 +251,7 @@ def take_roads(found: Found, materials: Materials, options: argparse.Namespace) 
         for layer in options.layers:
             for road in ROADS:
                 wanted = any(fnmatch(road.name, pattern) for pattern in options.roads)
-                for seed in road.seeds[: options.seeds] if wanted else ():
+                for seed in road.seeds(options.seeds) if wanted else ():
                     of = {"part": "roads", "pair": pair, "layer": layer, "road": road.name, "given": road.given}
                     of |= {"seed": seed, **_told(road, options)}
                     records.append(found(of, partial(_take_and_judge, materials, road, pair, layer, seed)))
