@@ -28,6 +28,7 @@ SURFACE = [
     "stages",
     "mapping_stage",
     "stage",
+    "plan_contents",
     "plan",
     "figures",
     "experiment",

@@ -84,7 +84,10 @@ def of_kinds(names, *kinds: str) -> set[str]:
 def test_the_stages_of_a_recipe(tiny_recipe):
     languages = {"qal", "qbe", "qel"}
     expected = {"corpus"}
-    expected |= {f"{kind}/{language}" for kind in ("encoders", "lexicon", "static") for language in languages}
+    expected |= {
+        f"{kind}/{language}" for kind in ("encoders", "vectors", "lexicon", "static") for language in languages
+    }
+    expected |= {"vectors/qel-tested"}
     expected |= {f"mapping/{name}" for name in ("qbe", "qel", "qbe-static", "qel-static")}
     systems = ["unaligned-{}", "anchors-only-{}", "static-{}", "aligned-{}", "supervised-{}-qel"]
     parsers = {"pos-only-gold", *(system.format(pos) for system in systems for pos in ("none", "gold"))}
@@ -175,7 +178,7 @@ def test_a_changed_text_changes_its_model_and_all_that_follows(real_recipe):
     found = changed(before, keys(real_recipe))
     aligned = {"aligned-none", "aligned-gold", "anchors-only-none", "anchors-only-gold", "static-none", "static-gold"}
     assert found == {
-        *("encoders/cc", "lexicon/cc", "static/cc", "mapping/cc", "mapping/cc-static"),
+        *("encoders/cc", "vectors/cc-tested", "lexicon/cc", "static/cc", "mapping/cc", "mapping/cc-static"),
         *(f"parsed/{name}" for name in (*aligned, "unaligned-none", "unaligned-gold")),
     }, "the parsers themselves never read the unseen language"
 
@@ -183,21 +186,22 @@ def test_a_changed_text_changes_its_model_and_all_that_follows(real_recipe):
 def test_a_changed_text_of_the_reference_changes_everything_but_tags_and_other_models(real_recipe):
     before = keys(real_recipe)
     (real_recipe.parent / "aa.txt").write_text("other words")
-    stays = {f"{kind}/{language}" for kind in ("encoders", "lexicon", "static") for language in ("bb", "cc")}
-    stays |= {"parsing/pos-only-gold", "parsed/pos-only-gold"}
+    stays = {f"{kind}/{language}" for kind in ("encoders", "vectors", "lexicon", "static") for language in ("bb", "cc")}
+    stays -= {"vectors/cc"}  # it has a test set only
+    stays |= {"vectors/cc-tested", "parsing/pos-only-gold", "parsed/pos-only-gold"}
     assert changed(before, keys(real_recipe)) == set(before) - stays
 
 
-def test_a_changed_treebank_changes_no_vectors(real_recipe):
+def test_a_changed_treebank_changes_its_vectors_and_parsers_only(real_recipe):
     before = keys(real_recipe)
     (real_recipe.parent / "bb-train.conllu").write_text("other trees")
-    assert changed(before, keys(real_recipe)) == of_kinds(before, "parsing", "parsed")
+    assert changed(before, keys(real_recipe)) == of_kinds(before, "parsing", "parsed") | {"vectors/bb"}
 
 
 def test_a_changed_test_set_changes_only_parses(real_recipe):
     before = keys(real_recipe)
     (real_recipe.parent / "cc-test.conllu").write_text("other trees")
-    assert changed(before, keys(real_recipe)) == of_kinds(before, "parsed")
+    assert changed(before, keys(real_recipe)) == of_kinds(before, "parsed") | {"vectors/cc-tested"}
 
 
 def test_a_changed_dictionary_changes_its_language(real_recipe):

@@ -1,6 +1,7 @@
 """Which stages a recipe needs, each with a key that is known before anything runs.
 
     corpus ─▶ encoders/xx ─▶ lexicon/xx ─▶ mapping/xx ─▶ parsing/SYSTEM-POS ─▶ parsed/SYSTEM-POS
+                        └──▶ vectors/xx ───────────────────────┘
 
 A stage's key is made of its settings, the hashes of the files it reads and the keys of the stages it builds on. So a
 rerun can tell what is already there, and a changed setting makes anew just what depends on it.
@@ -14,20 +15,19 @@ from pathlib import Path
 from typing import Any
 
 from isogloss import stages as work
-from isogloss.artifacts import hash_file
+from isogloss.artifacts import hash_file, read_manifest
 from isogloss.corpus.invented.family import FamilySettings
 from isogloss.errors import DataError
 from isogloss.mapping_stage import LOWEST_LAYER, make_alignments
-from isogloss.recipe import ALIGNED, INVENTED_SPLITS, LanguageCorpus, Recipe
-from isogloss.settings import Settings
+from isogloss.plan_contents import INVENTED_LICENCE, content_of, invented_corpora, limits_of
+from isogloss.recipe import ALIGNED, Recipe
 from isogloss.stage import Stage
-from isogloss.stages import SpacePlan
+from isogloss.stages import ENDINGS, SpacePlan
 
 log = logging.getLogger(__name__)
 
-_TIME_AND_MEMORY = {"checkpoint_seconds"}
-"""Settings that no artifact's content depends on."""
-INVENTED_LICENCE = "CC0-1.0 (invented by isogloss)"
+TESTED = "-tested"
+"""Ending of the vectors of test sets."""
 
 
 def plan_stages(recipe: Recipe, folder: Path) -> list[Stage]:
@@ -44,6 +44,7 @@ def plan_stages(recipe: Recipe, folder: Path) -> list[Stage]:
         for language in recipe.languages:
             planner.add_encoder(language)
             planner.add_anchors(language)
+            planner.add_vectors(language)
     if "static" in recipe.parsing.systems:
         for language in recipe.languages:
             planner.add_static(language)
@@ -53,6 +54,8 @@ def plan_stages(recipe: Recipe, folder: Path) -> list[Stage]:
                 planner.add_alignments(language, of="lexicon", name=f"mapping/{language}")
             if "static" in recipe.parsing.systems:
                 planner.add_alignments(language, of="static", name=f"mapping/{language}-static")
+            if "aligned-no-dictionary" in recipe.parsing.systems:
+                planner.add_alignments(language, of="lexicon", name=f"mapping/{language}-no-dictionary", search=True)
     for system, pos, trained_on, tested_on in planner.parsers():
         planner.add_parser(system, pos, trained_on, tested_on)
     return list(planner.stages.values())
@@ -64,7 +67,7 @@ class _Planner:
     def __init__(self, recipe: Recipe, folder: Path) -> None:
         self.recipe, self.folder = recipe, folder
         self.stages: dict[str, Stage] = {}
-        self.corpora = _invented_corpora(recipe.invented, folder) if recipe.invented else dict(recipe.corpus)
+        self.corpora = invented_corpora(recipe.invented, folder) if recipe.invented else dict(recipe.corpus)
         self._hash_of = cache(lambda name: hash_file(Path(name)))
 
     def content(self, name: str | Path | None) -> str:
@@ -117,6 +120,9 @@ class _Planner:
     def add_encoder(self, language: str) -> None:
         """Plan one language's language model."""
         recipe, corpus = self.recipe, self.corpora[language]
+        if corpus.model is not None:
+            self._take_encoder(language, Path(corpus.model))
+            return
         settings = recipe.encoders
         after_reference = settings.start == "reference" and language != recipe.reference
         if settings.start == "reference" and not after_reference:
@@ -127,8 +133,8 @@ class _Planner:
             name=f"encoders/{language}",
             kind="encoder",
             make=work.make_encoder,
-            settings=_limits(corpus, language)
-            | {"training": _content(settings), "seed": recipe.seed, "threads": recipe.compute.threads},
+            settings=limits_of(corpus, language)
+            | {"training": content_of(settings), "seed": recipe.seed, "threads": recipe.compute.threads},
             inputs={"text": self.content(corpus.text)} | reference,
             after=(*self.after_corpus, *reference),
             licences=self.licences(language),
@@ -138,6 +144,51 @@ class _Planner:
         more["reference"] = self.folder / first if after_reference else None
         self.add(stage, corpus=corpus, language=language, **more)
 
+    def _take_encoder(self, language: str, model: Path) -> None:
+        """Plan to take a language model that is there already."""
+        manifest = read_manifest(model, kind="encoder")
+        self.add(
+            Stage(
+                name=f"encoders/{language}",
+                kind="encoder",
+                make=work.take_encoder,
+                settings={"language": language},
+                inputs={"model": manifest.key},
+                arguments={"model": model, "language": language},
+                licences=tuple(manifest.content.get("licences", ())),
+                seed=manifest.content.get("seed"),
+            )
+        )
+
+    def add_vectors(self, language: str) -> None:
+        """Plan to encode one language's treebank, once for all parsers that read it.
+
+        What parsers learn from and what they are tested on stand apart: another test set makes no other parser.
+        """
+        corpus, encoder, parsing = self.corpora[language], f"encoders/{language}", self.recipe.parsing
+        upper_bound = "supervised" in parsing.systems and language in parsing.test_on
+        learned_from = ("train", "dev") if language in parsing.train_on or upper_bound else ()
+        tested_on = parsing.test_splits if language in parsing.test_on else ()
+        for ending, wanted in (("", learned_from), (TESTED, tested_on)):
+            splits = tuple(split for split in wanted if split in corpus.treebank)
+            if not splits:
+                continue
+            limits = {"max_trees": corpus.max_trees} if "train" in splits else {}
+            self.add(
+                Stage(
+                    name=f"vectors/{language}{ending}",
+                    kind="vectors",
+                    make=work.make_vectors,
+                    settings={"splits": list(splits), **limits, "threads": self.recipe.compute.threads},
+                    inputs=self.inputs_of(encoder) | self._trees((language,), splits),
+                    after=(encoder,),
+                ),
+                corpus=corpus,
+                language=language,
+                encoder=self.folder / encoder,
+                splits=splits,
+            )
+
     def add_anchors(self, language: str) -> None:
         """Plan one language's anchors."""
         corpus, encoder = self.corpora[language], f"encoders/{language}"
@@ -146,8 +197,8 @@ class _Planner:
                 name=f"lexicon/{language}",
                 kind="anchors",
                 make=work.make_anchors,
-                settings=_limits(corpus, language)
-                | {"anchors": _content(self.recipe.lexicon), "threads": self.recipe.compute.threads},
+                settings=limits_of(corpus, language)
+                | {"anchors": content_of(self.recipe.lexicon), "threads": self.recipe.compute.threads},
                 inputs={"text": self.content(corpus.text)} | self.inputs_of(encoder),
                 after=(encoder,),
                 licences=self.licences(language),
@@ -166,7 +217,7 @@ class _Planner:
                 name=f"static/{language}",
                 kind="static",
                 make=work.make_static,
-                settings=_limits(corpus, language)
+                settings=limits_of(corpus, language)
                 | {"static": settings.model_dump(mode="json")}
                 | {"seed": self.recipe.seed, "threads": self.recipe.compute.threads},
                 inputs={"text": self.content(corpus.text)},
@@ -180,9 +231,11 @@ class _Planner:
             seed=self.recipe.seed,
         )
 
-    def add_alignments(self, language: str, *, of: str, name: str) -> None:
-        """Plan one language's alignments with the reference, of anchors or of static vectors."""
+    def add_alignments(self, language: str, *, of: str, name: str, search: bool = False) -> None:
+        """Plan one language's alignments with the reference, of anchors or of static vectors; or search for them."""
         mapping, reference = self.recipe.mapping, self.recipe.reference
+        if search:
+            mapping = mapping.model_copy(update={"method": mapping.without_dictionary})
         train, test = mapping.dictionaries, mapping.test_dictionaries
         if self.recipe.invented is not None:
             base = str(self.folder / "corpus" / "dictionaries" / "{source}-{target}")
@@ -233,12 +286,14 @@ class _Planner:
         """Yield system, POS, languages to train on and languages to test on of every parser."""
         parsing = self.recipe.parsing
         for system in parsing.systems:
+            tested = parsing.fewer.get(system, parsing.test_on)
             for pos in ("gold",) if system == "pos-only" else parsing.pos:
-                if system != "supervised":
-                    yield system, pos, parsing.train_on, parsing.test_on
-                    continue
-                for language in parsing.test_on:
-                    if {"train", "dev"} <= set(self.corpora[language].treebank):
+                if system != "supervised" and not parsing.leave_one_out:
+                    yield system, pos, parsing.train_on, tested
+                for language in tested if system == "supervised" or parsing.leave_one_out else ():
+                    if system != "supervised":
+                        yield system, pos, tuple(one for one in parsing.train_on if one != language), (language,)
+                    elif {"train", "dev"} <= set(self.corpora[language].treebank):
                         yield system, pos, (language,), (language,)
                     else:
                         log.warning("%s has no train and dev treebank: no supervised parser of it.", language)
@@ -246,7 +301,8 @@ class _Planner:
     def add_parser(self, system: str, pos: str, trained_on: tuple[str, ...], tested_on: tuple[str, ...]) -> None:
         """Plan the training of one parser, and the parsing and scoring with it."""
         recipe = self.recipe
-        label = f"{system}-{pos}" + (f"-{tested_on[0]}" if system == "supervised" else "")
+        of_one = system == "supervised" or recipe.parsing.leave_one_out
+        label = f"{system}-{pos}" + (f"-{tested_on[0]}" if of_one else "")
         settings = recipe.parsing.parser.model_copy(update={"vectors": system != "pos-only", "upos": pos})
         if system == "static":
             settings = settings.model_copy(update={"layer": 0})
@@ -258,7 +314,7 @@ class _Planner:
             settings={
                 "system": system,
                 "trained_on": {language: self.corpora[language].max_trees for language in trained_on},
-                "parser": _content(settings),
+                "parser": content_of(settings),
                 "seed": recipe.seed,
                 "threads": recipe.compute.threads,
             },
@@ -275,7 +331,7 @@ class _Planner:
             seed=recipe.seed,
             **self.resumable(stage),
         )
-        space, needed = self._space(system, tested_on)
+        space, needed = self._space(system, tested_on, ending=TESTED)
         splits = recipe.parsing.test_splits
         self.add(
             Stage(
@@ -297,25 +353,34 @@ class _Planner:
             unseen=[language for language in tested_on if language not in trained_on],
         )
 
-    def _space(self, system: str, languages: tuple[str, ...]) -> tuple[SpacePlan | None, tuple[str, ...]]:
-        """Return what a parser of some languages reads, and the stages that make it."""
+    def _space(
+        self, system: str, languages: tuple[str, ...], *, ending: str = ""
+    ) -> tuple[SpacePlan | None, tuple[str, ...]]:
+        """Return what a parser of some languages reads, and the stages that make it.
+
+        Vectors of their trees stand in folders with the `ending`; the reference's encoder itself will do where it lends
+        its space only.
+        """
         if system == "pos-only":
             return None, ()
         reference = self.recipe.reference
         aligned = system in ALIGNED
         members = tuple(dict.fromkeys((reference, *languages))) if aligned else languages
         mapped = tuple(language for language in members if aligned and language != reference)
-        vectors, ending = ("static", "-static") if system == "static" else ("lexicon", "")
+        vectors, road = ENDINGS.get(system, ("lexicon", ""))
         in_context = () if system in ("static", "anchors-only") else members
         needed = [f"{vectors}/{language}" for language in members]
-        needed += [f"encoders/{language}" for language in in_context]
-        needed += [f"mapping/{language}{ending}" for language in mapped]
+        encoders = {
+            language: f"vectors/{language}{ending}" if language in languages else f"encoders/{language}"
+            for language in in_context
+        }
+        needed += [*encoders.values(), *(f"mapping/{language}{road}" for language in mapped)]
         plan = SpacePlan(
             system=system,
             reference=reference,
             anchors={language: self.folder / vectors / language for language in members},
-            encoders={language: self.folder / "encoders" / language for language in in_context},
-            alignments={language: self.folder / "mapping" / f"{language}{ending}" for language in mapped},
+            encoders={language: self.folder / name for language, name in encoders.items()},
+            alignments={language: self.folder / "mapping" / f"{language}{road}" for language in mapped},
         )
         return plan, tuple(needed)
 
@@ -327,35 +392,3 @@ class _Planner:
             for split in splits
             if split in self.corpora[language].treebank
         }
-
-
-def _invented_corpora(family: FamilySettings, folder: Path) -> dict[str, LanguageCorpus]:
-    """Return where the files of the invented languages will stand."""
-
-    def at(language: str, name: str) -> str:
-        return str(folder / "corpus" / language / name)
-
-    return {
-        language: LanguageCorpus(
-            text=at(language, "text.txt"),
-            treebank={split: at(language, f"{split}.conllu") for split in INVENTED_SPLITS},
-            licence=INVENTED_LICENCE,
-        )
-        for language in family.languages
-    }
-
-
-def _content(settings: Settings) -> dict[str, Any]:
-    """Return settings as JSON, without those that steer time and memory only."""
-
-    def kept(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {name: kept(inner) for name, inner in value.items() if name not in _TIME_AND_MEMORY}
-        return value
-
-    return kept(settings.model_dump(mode="json"))
-
-
-def _limits(corpus: LanguageCorpus, language: str) -> dict[str, Any]:
-    """Return the settings that say how a raw text is read."""
-    return {"language": language, "tokenised": corpus.tokenised, "max_sentences": corpus.max_sentences}

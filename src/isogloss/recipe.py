@@ -25,11 +25,11 @@ from isogloss.mapping.settings import MappingRecipe
 from isogloss.parsing.settings import ParserSettings
 from isogloss.settings import Settings
 
-System = Literal["pos-only", "unaligned", "anchors-only", "static", "aligned", "supervised"]
+System = Literal["pos-only", "unaligned", "anchors-only", "static", "aligned-no-dictionary", "aligned", "supervised"]
 """What a parser reads, and what it was trained on; see `ParsingRecipe.systems`."""
-ALIGNED = ("anchors-only", "static", "aligned")
+ALIGNED = ("anchors-only", "static", "aligned-no-dictionary", "aligned")
 """Systems whose languages share one space."""
-Pos = Literal["none", "gold"]
+Pos = Literal["none", "predicted", "gold"]
 Code = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 """A language's code, which also names folders."""
 INVENTED_SPLITS = ("train", "dev", "test")
@@ -45,6 +45,8 @@ class LanguageCorpus(Settings):
     """Words in the text are already apart."""
     max_sentences: PositiveInt | None = None
     """Lines of the text after this many are not read."""
+    model: str | None = None
+    """Folder of a trained language model, taken as it is; without it one is trained as `encoders` says."""
     treebank: dict[str, str] = Field(default_factory=dict)
     """CoNLL-U files by split: `train`, `dev`, and any others to test on."""
     max_trees: PositiveInt | None = None
@@ -60,14 +62,20 @@ class ParsingRecipe(Settings):
     """Languages whose treebanks the parser learns from."""
     test_on: tuple[str, ...]
     """Languages to parse; those not in `train_on` are unseen."""
+    leave_one_out: bool = False
+    """A parser of its own for each language of `test_on`, which learns from all of `train_on` but that language: so all
+    are unseen, though each teaches the others. Needs one parser per language, system and kind of tags."""
     test_splits: tuple[str, ...] = ("test",)
     """Splits of the treebanks to score; a language without one of them is scored on the others."""
     systems: tuple[System, ...] = ("pos-only", "unaligned", "anchors-only", "aligned", "supervised")
     """`pos-only`: tags and nothing else. `unaligned`: each language's own space. `anchors-only`: aligned anchors, no
-    context. `static`: aligned word vectors from counts. `aligned`: the method. `supervised`: the target's own treebank,
-    the upper bound."""
+    context. `static`: aligned word vectors from counts. `aligned`: the method. `aligned-no-dictionary`: the method, its
+    alignment found without one. `supervised`: the target's own treebank, the upper bound."""
+    fewer: dict[System, tuple[Code, ...]] = Field(default_factory=dict)
+    """Systems that are tested on some of `test_on` only, to save time."""
     pos: tuple[Pos, ...] = ("none", "gold")
-    """Whether parsers read gold universal tags. `pos-only` always does."""
+    """Which universal tags parsers read: none; those that they predict themselves from the same vectors; or gold ones,
+    as `pos-only` always does."""
     parser: ParserSettings = ParserSettings()
     """The network and its training."""
 
@@ -259,6 +267,8 @@ def _check_layer(path: Path, recipe: Recipe) -> None:
             f"them words find their places. Raise encoders.model.word_types, or choose another start."
         )
     top = shape.layers
+    if any(entry.model is not None for entry in recipe.corpus.values()):
+        return  # how many layers ready models have is known when they are loaded
     if recipe.needs_encoders and isinstance(layer, int) and layer > top:
         raise RecipeError(
             f"{path}, parsing.parser.layer: found {layer}. Expected 0 to {top}, the layers of the language models, or "
@@ -338,8 +348,11 @@ def _with_files(path: Path, recipe: Recipe) -> Recipe:
     """Make the recipe's paths absolute and check that the files are there."""
     data = os.path.abspath(os.environ.get("ISOGLOSS_DATA") or path.parent / recipe.data)
 
+    def absolute(name: str) -> Path:
+        return Path(os.path.abspath(path.parent / name.replace("{data}", data)))
+
     def found(key: str, name: str) -> str:
-        file = Path(os.path.abspath(path.parent / name.replace("{data}", data)))
+        file = absolute(name)
         if not file.is_file():
             what = "is a folder" if file.is_dir() else "no such file"
             raise RecipeError(
@@ -352,7 +365,8 @@ def _with_files(path: Path, recipe: Recipe) -> Recipe:
     for language, entry in recipe.corpus.items():
         text = found(f"corpus.{language}.text", entry.text) if entry.text is not None else None
         treebank = {split: found(f"corpus.{language}.treebank.{split}", name) for split, name in entry.treebank.items()}
-        corpus[language] = entry.model_copy(update={"text": text, "treebank": treebank})
+        model = str(absolute(entry.model)) if entry.model is not None else None
+        corpus[language] = entry.model_copy(update={"text": text, "treebank": treebank, "model": model})
     mapping = recipe.mapping
     patterns = {}
     for key in ("dictionaries", "test_dictionaries"):

@@ -10,7 +10,16 @@ from isogloss.artifacts import artifact_key, build_artifact, up_to_date
 from isogloss.compute.workers import report
 from isogloss.stages import forget_checkpoints
 
-FORMATS = {"corpus": 1, "encoder": 1, "anchors": 2, "static": 1, "alignments": 2, "parser": 1, "parsed": 1}
+FORMATS = {
+    "corpus": 1,
+    "encoder": 1,
+    "anchors": 2,
+    "static": 1,
+    "alignments": 2,
+    "vectors": 1,
+    "parser": 1,
+    "parsed": 1,
+}
 """Version of each kind; raise one when its content changes for the same settings and inputs."""
 
 

@@ -5,16 +5,18 @@ thinking to the library: whatever a recipe can do, a notebook can do with the sa
 """
 
 import json
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from isogloss.compute.interruption import raise_if_stop_requested
 from isogloss.compute.workers import report
+from isogloss.errors import ArtifactError
 from isogloss.recipe import LanguageCorpus, Pos, System
 
 SECONDS_BETWEEN_REPORTS = 0.5
@@ -100,6 +102,37 @@ def make_encoder(
     return {"card": encoder.card}
 
 
+def take_encoder(draft: Path, *, model: Path, language: str) -> Mapping[str, Any]:
+    """Copy a language model that was trained elsewhere."""
+    from isogloss.artifacts import check_files, read_manifest
+
+    manifest = read_manifest(model, kind="encoder")
+    check_files(model, manifest)
+    settings = json.loads((model / "settings.json").read_text(encoding="utf-8"))
+    if settings["language"] != language:
+        raise ArtifactError(
+            f"{model}: is a language model of {settings['language']!r}. Expected one of {language!r}. Name another in "
+            f"corpus.{language}.model."
+        )
+    for name in manifest.content["files"]:
+        (draft / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(model / name, draft / name)
+    return {"card": manifest.content.get("card", {})}
+
+
+def make_vectors(
+    draft: Path, *, corpus: LanguageCorpus, language: str, encoder: Path, splits: Sequence[str]
+) -> Mapping[str, Any]:
+    """Encode one language's treebank, all layers."""
+    from isogloss.encoders.elmo.embedder import ELMoEncoder
+    from isogloss.encoders.stored import store_vectors
+
+    trained = ELMoEncoder.load(encoder)
+    trees = chain.from_iterable(_treebank(corpus, language, split) for split in splits)
+    words = store_vectors(draft, trained, trees, shape=(trained.layers, trained.width))
+    return {"words": words}
+
+
 def make_anchors(
     draft: Path, *, corpus: LanguageCorpus, language: str, encoder: Path, settings: Any, share: Any = None, **work: int
 ) -> Mapping[str, Any]:
@@ -182,7 +215,7 @@ def make_parsed(
     """Parse the test sets of some languages with one parser, and score the trees."""
     from isogloss.compute.randomness import numpy_generator
     from isogloss.corpus.conllu import write_conllu
-    from isogloss.parsing.attachment import sentence_scores
+    from isogloss.parsing.attachment import sentence_scores, tagging_accuracy
     from isogloss.parsing.parser import Parser
     from isogloss.reports.bootstrap import score_with_interval
     from isogloss.reports.results import write_scores
@@ -196,7 +229,7 @@ def make_parsed(
             if split not in corpus.treebank:
                 continue
             gold = _treebank(corpus, language, split)
-            parsed = trained.parse(gold.sentences, encoder)
+            parsed = trained.parse(gold.sentences, encoder, tags="predicted" if pos == "predicted" else "given")
             write_conllu(parsed, draft / f"{language}-{split}.conllu")
             scores.append(
                 score_with_interval(
@@ -208,9 +241,14 @@ def make_parsed(
                     pos=pos,
                     seed=seed,
                     unseen=language in unseen,
+                    upos=tagging_accuracy(gold.sentences, parsed) if trained.tagger else None,
                 )
             )
     write_scores(draft / "scores.json", scores)
+
+
+ENDINGS = {"static": ("static", "-static"), "aligned-no-dictionary": ("lexicon", "-no-dictionary")}
+"""Where systems have their word vectors, and how the names of their alignments end, if not as the others do."""
 
 
 @dataclass(frozen=True)
@@ -221,7 +259,8 @@ class SpacePlan:
     reference: str
     anchors: Mapping[str, Path]
     encoders: Mapping[str, Path]
-    """Empty where every word stands for itself, without context: then its anchor is its vector."""
+    """Language models, or what `store_vectors` kept of them. Empty where every word stands for itself, without context:
+    then its anchor is its vector."""
     alignments: Mapping[str, Path]
 
 
@@ -232,6 +271,7 @@ def load_space(plan: SpacePlan) -> Any:
     `aligned` in nothing but the map: the rotation and, where the method centres, the shift.
     """
     from isogloss.encoders.elmo.embedder import ELMoEncoder
+    from isogloss.encoders.stored import VECTORS, StoredEncoder
     from isogloss.lexicon.anchor_encoder import AnchorEncoder
     from isogloss.lexicon.anchor_files import load_all_anchors
     from isogloss.mapping.alignment import Alignment, load_alignment
@@ -243,7 +283,8 @@ def load_space(plan: SpacePlan) -> Any:
     for language, folder in plan.anchors.items():
         anchors = load_all_anchors(folder)
         if language in plan.encoders:
-            encoders[language] = ELMoEncoder.load(plan.encoders[language])
+            stored = (plan.encoders[language] / VECTORS).is_file()
+            encoders[language] = (StoredEncoder if stored else ELMoEncoder).load(plan.encoders[language])
         else:
             encoders[language] = AnchorEncoder(anchors)
         if language in plan.alignments:

@@ -56,6 +56,16 @@ def test_same_seed_same_parser_and_the_global_generator_rests(by_heart, toy_tree
     assert not torch.equal(weights_of(first)["root"], weights_of(train(2))["root"])
 
 
+def test_half_the_digits_learn_as_well_and_leave_float32(by_heart, toy_treebank, tiny_settings):
+    settings = tiny_settings(precision="bfloat16")
+    parser = train_parser(by_heart(), [toy_treebank(200, seed=1)], settings=settings, seed=1)
+    assert {weight.dtype for weight in weights_of(parser).values()} == {torch.float32}
+    test = toy_treebank(60, seed=3)
+    assert attachment_scores(test, parser.parse(test, by_heart())).las > 0.95
+    other = train_parser(by_heart(), [toy_treebank(200, seed=1)], settings=tiny_settings(), seed=1)
+    assert not torch.equal(weights_of(parser)["root"], weights_of(other)["root"]), "it computes otherwise"
+
+
 class Killed(Exception):
     """Stands for a power cut."""
 

@@ -39,6 +39,15 @@ def choose_precision(name: str, device: torch.device) -> str:
     return "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
 
 
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether a device makes products of bfloat16 in hardware, and so faster than those of float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    # PyTorch's public functions tell of emulated support as well.
+    known = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return device.type == "cpu" and any(asked() for asked in known if asked is not None)
+
+
 @contextmanager
 def matrix_products_in(precision: str, device: torch.device) -> Iterator[None]:
     """Within the block, let matrix products on a device be made in a precision; weights and sums stay float32."""

@@ -313,6 +313,9 @@ class MappingRecipe(Settings):
     method: MappingSettings = ProcrustesSettings()
     """The road and its settings. Roads that need no dictionary look for pairs in the lowest layer."""
 
+    without_dictionary: SelfLearningSettings | AdversarialSettings = SelfLearningSettings()
+    """The road of the system `aligned-no-dictionary`."""
+
     @property
     def needs_dictionary(self) -> bool:
         """Whether the road begins with a dictionary."""

@@ -93,6 +93,21 @@ def sentence_scores(
     return [_score(one, other, number, scope) for number, (one, other) in enumerate(zip(gold, system, strict=True), 1)]
 
 
+def tagging_accuracy(gold: Iterable[Sentence], system: Iterable[Sentence]) -> float:
+    """Return the share of words that have the part of speech that they should, from 0 to 1; 0 without words.
+
+    Args:
+        gold: Sentences with gold tags.
+        system: The same sentences with other tags.
+    """
+    pairs = [
+        (expected.upos, found.upos)
+        for one, other in zip(gold, system, strict=True)
+        for expected, found in zip(one.words, other.words, strict=True)
+    ]
+    return sum(expected == found for expected, found in pairs) / len(pairs) if pairs else 0.0
+
+
 def universal_relation(deprel: str) -> str:
     """Return a relation without its subtype.
 

@@ -79,6 +79,11 @@ def extract_features(sentences: Sequence[Sentence], encoder: Encoder | None, *, 
     return Features(vectors, features.upos, lengths)
 
 
+def has_universal_tags(sentence: Sentence) -> bool:
+    """Whether every word of a sentence has a universal part of speech."""
+    return all(word.upos in TAG_IDS for word in sentence.words)
+
+
 def work_units(sentences: Sequence[Sentence], *, words: int) -> list[list[int]]:
     """Group sentences of one language and similar length, at most so many words with padding at a time.
 

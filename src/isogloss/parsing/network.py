@@ -3,15 +3,17 @@
     vectors ─▶ layer mix ─▶ dropout ─┐                          ┌▶ arc vectors ─▶ biaffine ─▶ what is my head?
     parts of speech ─▶ embedding ────┴▶ BiLSTM ─▶ [root; words] ┴▶ relation vectors ─▶ biaffine ─▶ as what?
 
+Parts of speech are given, or come from a `Tagger` that reads the same vectors.
+
 This is the graph-based parser of Dozat and Manning (2017, ICLR) in the size of Schuster et al. (2019). It
 never learns which language it reads. What follows from padding is kept out everywhere, so that a sentence has
 the same scores alone and in company.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, dropout
 
@@ -31,11 +33,14 @@ class ParserInputs:
     upos: Int[Tensor, "batch words"]
     lengths: Int[Tensor, " batch"]
     """Words of each sentence, at least 1."""
+    given: Bool[Tensor, " batch"] | None = None
+    """Whose `upos` a network with a tagger shall use, in place of its own; None for all sentences."""
 
     def to(self, device: torch.device | str) -> "ParserInputs":
         """Return the batch on a device. Lengths stay on the CPU."""
         vectors = None if self.vectors is None else self.vectors.to(device)
-        return ParserInputs(vectors, self.upos.to(device), self.lengths)
+        given = None if self.given is None else self.given.to(device)
+        return ParserInputs(vectors, self.upos.to(device), self.lengths, given)
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,8 @@ class ParserStates:
     relation_dependents: Float[Tensor, "batch words relation_width"]
     relation_heads: Float[Tensor, "batch heads relation_width"]
     lengths: Int[Tensor, " batch"]
+    tag_scores: Float[Tensor, "batch words tags"] | None = None
+    """Of a network with a tagger: one score for every part of speech but the unknown one."""
 
 
 class ParserNetwork(nn.Module):
@@ -66,6 +73,7 @@ class ParserNetwork(nn.Module):
         relation_width: int = 100,
         vector_dropout: float = 0.3,
         dropout: float = 0.33,
+        tagger: bool = False,
     ) -> None:
         """Make the network.
 
@@ -81,11 +89,15 @@ class ParserNetwork(nn.Module):
             relation_width: Width of the vectors compared for relations.
             vector_dropout: Of the single numbers of the given vectors.
             dropout: Of LSTM and arc states, alike for all words of a sentence.
+            tagger: Whether it finds parts of speech by itself where they are not given.
         """
         super().__init__()
         assert width or tags, "a parser must see vectors or parts of speech"
         self.mix = LayerMix(layers) if width and layers > 1 else None
         self.upos = nn.Embedding(tags, upos_width) if tags else None
+        assert not tagger or (width and tags), "a tagger reads vectors and finds tags"
+        shape = {"width": width, "hidden_width": hidden_width, "dropout": dropout, "vector_dropout": vector_dropout}
+        self.tagger = Tagger(layers=layers, tags=tags - 1, **shape) if tagger else None
         self.width, self.vector_dropout, self.dropout = width, vector_dropout, dropout
         self.recurrent = RecurrentStack(
             width=width + (upos_width if tags else 0),
@@ -104,7 +116,11 @@ class ParserNetwork(nn.Module):
 
     def forward(self, inputs: ParserInputs) -> ParserStates:
         """Read sentences; return every word's vectors as a dependent and as a head."""
-        words = self.recurrent(self._embed(inputs), inputs.lengths)
+        tag_scores = None
+        if self.tagger is not None:
+            assert inputs.vectors is not None, "this network was built for vectors"
+            tag_scores = self.tagger(inputs.vectors, inputs.lengths)
+        words = self.recurrent(self._embed(inputs, tag_scores), inputs.lengths)
         root = self.root.expand(len(words), 1, -1)
         heads = self._drop(torch.cat([root, words], dim=1))  # batch heads states
         words = heads[:, 1:]
@@ -118,6 +134,7 @@ class ParserNetwork(nn.Module):
             relation_dependents=role(self.relation_dependent, words),
             relation_heads=role(self.relation_head, heads),
             lengths=inputs.lengths,
+            tag_scores=tag_scores,
         )
 
     def arc_scores(self, states: ParserStates) -> Float[Tensor, "batch words heads"]:
@@ -145,17 +162,30 @@ class ParserNetwork(nn.Module):
     ) -> Float[Tensor, ""]:
         """Return the negative log-likelihood of gold heads and of relations to gold heads, in nats per word.
 
+        A network with a tagger adds that of the tags, and parses half of the sentences with its own.
+
         Args:
             inputs: The sentences.
             heads: Gold heads; `IGNORED` in the padding.
             relations: Gold relations; `IGNORED` in the padding.
         """
+        if self.tagger is not None:
+            half = torch.rand(len(heads), device=heads.device) < 0.5
+            inputs = replace(inputs, given=half)
         states = self(inputs)
-        arc_loss = cross_entropy(self.arc_scores(states).mT, heads, ignore_index=IGNORED)
+        arc_loss = cross_entropy(self.arc_scores(states).float().mT, heads, ignore_index=IGNORED)
         scores = self.relation_scores(states, heads.clamp(min=0))
-        return arc_loss + cross_entropy(scores.mT, relations, ignore_index=IGNORED)
+        loss = arc_loss + cross_entropy(scores.float().mT, relations, ignore_index=IGNORED)
+        if states.tag_scores is None:
+            return loss
+        known = (heads != IGNORED) & (inputs.upos < states.tag_scores.shape[-1])
+        if not known.any():  # a treebank without tags teaches trees only
+            return loss
+        return loss + cross_entropy(states.tag_scores[known].float(), inputs.upos[known])
 
-    def _embed(self, inputs: ParserInputs) -> Float[Tensor, "batch words input"]:
+    def _embed(
+        self, inputs: ParserInputs, tag_scores: Float[Tensor, "batch words tags"] | None
+    ) -> Float[Tensor, "batch words input"]:
         parts = []
         if self.width:
             assert inputs.vectors is not None, "this network was built for vectors"
@@ -163,10 +193,36 @@ class ParserNetwork(nn.Module):
             parts.append(dropout(mixed, self.vector_dropout, self.training))
         if self.upos is not None:
             parts.append(self.upos(inputs.upos))
+        if self.upos is not None and tag_scores is not None and inputs.given is not None:
+            # What the tagger is unsure of, the parser should not be sure of: it sees the mean of the tags' vectors. Its
+            # own errors do not teach the tagger, which would then tell it other things than tags.
+            expected = tag_scores.detach().softmax(dim=-1).to(self.upos.weight.dtype) @ self.upos.weight[:-1]
+            parts[-1] = torch.where(inputs.given[:, None, None], parts[-1], expected)
         return torch.cat(parts, dim=-1)
 
     def _drop(self, states: Tensor) -> Tensor:
         return drop_alike(states, self.dropout, axis=1, training=self.training)
+
+
+class Tagger(nn.Module):
+    """Finds the part of speech of every word: one bidirectional LSTM over the given vectors."""
+
+    def __init__(
+        self, *, layers: int, width: int, hidden_width: int, tags: int, vector_dropout: float, dropout: float
+    ) -> None:
+        super().__init__()
+        self.mix = LayerMix(layers) if layers > 1 else None
+        self.recurrent = RecurrentStack(width=width, hidden_width=hidden_width, layers=1, dropout=dropout)
+        self.tag = nn.Linear(2 * hidden_width, tags)
+        self.vector_dropout, self.dropout = vector_dropout, dropout
+
+    def forward(
+        self, vectors: Float[Tensor, "batch words layers width"], lengths: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "batch words tags"]:
+        """Score every tag for every word."""
+        mixed = self.mix(vectors) if self.mix is not None else vectors[:, :, 0]
+        states = self.recurrent(dropout(mixed, self.vector_dropout, self.training), lengths)
+        return self.tag(drop_alike(states, self.dropout, axis=1, training=self.training))
 
 
 class RecurrentStack(nn.Module):

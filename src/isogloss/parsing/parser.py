@@ -6,10 +6,10 @@ trained).
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -23,7 +23,7 @@ from isogloss.artifacts import write_atomically, writing_to
 from isogloss.corpus.sentence import Sentence
 from isogloss.encoders.encoder import Encoder
 from isogloss.errors import ArtifactError, RecipeError
-from isogloss.parsing.features import UNIVERSAL_TAGS, Features, extract_features, work_units
+from isogloss.parsing.features import UNIVERSAL_TAGS, Features, extract_features, has_universal_tags, work_units
 from isogloss.parsing.network import ParserInputs, ParserNetwork
 from isogloss.parsing.settings import ParserSettings
 from isogloss.parsing.trees import decode_trees
@@ -31,6 +31,8 @@ from isogloss.parsing.trees import decode_trees
 FORMAT = 1
 WEIGHTS, RELATIONS, SETTINGS = "model.safetensors", "relations.txt", "settings.json"
 
+Tags = Literal["auto", "given", "predicted"]
+"""Which parts of speech a parser with a tagger reads; see `Parser.parse`."""
 Decoder = Callable[[Float[Tensor, "batch words heads"], Int[Tensor, " batch"]], Int[Tensor, "batch words"]]
 """From log-probabilities of heads and the lengths of the sentences to one head per word."""
 
@@ -69,6 +71,7 @@ class Parser:
         sentences: Iterable[Sentence],
         encoder: Encoder | None = None,
         *,
+        tags: Tags = "auto",
         batch_words: int | None = None,
         decode: Decoder = decode_trees,
     ) -> list[Sentence]:
@@ -78,6 +81,9 @@ class Parser:
             sentences: Of any languages that the encoder knows. Their parts of speech are used if the parser
                 was trained with them. Trees they may have are replaced, never looked at.
             encoder: The one it was trained with; None for a parser that sees parts of speech only.
+            tags: Which parts of speech a parser with a tagger reads: those ``given`` in the input; its own,
+                ``predicted`` ones, which then stand in the result; or ``auto``: the given ones of sentences
+                whose every word has a universal tag, else its own. Other parsers do not ask.
             batch_words: Words parsed at a time, padding included; the default is `settings.encode_words`.
             decode: Finds the tree; by default the best one with a single root.
 
@@ -95,22 +101,48 @@ class Parser:
         for unit in work_units([todo[index] for index in full], words=words):
             chosen = [full[place] for place in unit]
             features = extract_features([todo[index] for index in chosen], encoder, settings=self.settings)
-            trees = self.trees(features.batch(range(len(chosen))), decode=decode)
-            for index, (heads, deprels) in zip(chosen, trees, strict=True):
-                parsed[index] = todo[index].with_tree(heads, deprels)
+            inputs = features.batch(range(len(chosen)))
+            for index, annotated in zip(
+                chosen, self._annotate([todo[index] for index in chosen], inputs, tags, decode), strict=True
+            ):
+                parsed[index] = annotated
         return parsed
 
-    def parse_features(self, sentences: Sequence[Sentence], features: Features) -> list[Sentence]:
+    def parse_features(
+        self, sentences: Sequence[Sentence], features: Features, *, tags: Tags = "auto"
+    ) -> list[Sentence]:
         """Put trees on sentences whose features are already there."""
         parsed = list(sentences)
         for unit in work_units(sentences, words=self.settings.encode_words):
-            trees = self.trees(features.batch(unit))
-            for index, (heads, deprels) in zip(unit, trees, strict=True):
-                parsed[index] = sentences[index].with_tree(heads, deprels)
+            chosen = [sentences[index] for index in unit]
+            for index, annotated in zip(
+                unit, self._annotate(chosen, features.batch(unit), tags, decode_trees), strict=True
+            ):
+                parsed[index] = annotated
         return parsed
 
-    def trees(self, inputs: ParserInputs, *, decode: Decoder = decode_trees) -> list[tuple[list[int], list[str]]]:
-        """Return heads and relations of every sentence of a batch.
+    def _annotate(
+        self, sentences: Sequence[Sentence], inputs: ParserInputs, tags: Tags, decode: Decoder
+    ) -> Iterator[Sentence]:
+        """Yield sentences with their trees, and with tags where those are the parser's own."""
+        given = [True] * len(sentences)
+        if self.tagger:
+            given = [tags == "given" or (tags == "auto" and has_universal_tags(one)) for one in sentences]
+            inputs = replace(inputs, given=torch.tensor(given))
+        trees = self.trees(inputs, decode=decode)
+        for sentence, kept, (heads, deprels, found) in zip(sentences, given, trees, strict=True):
+            tagged = sentence if kept else sentence.with_upos(found)
+            yield tagged.with_tree(heads, deprels)
+
+    @property
+    def tagger(self) -> bool:
+        """Whether it finds parts of speech by itself."""
+        return self.settings.upos == "predicted"
+
+    def trees(
+        self, inputs: ParserInputs, *, decode: Decoder = decode_trees
+    ) -> list[tuple[list[int], list[str], list[str]]]:
+        """Return heads, relations and, where the parser has a tagger, parts of speech of every sentence of a batch.
 
         First the best tree by the probabilities of its arcs, then the best relation of every arc. Only the
         root's word may be called ``root``, and it must be.
@@ -122,14 +154,20 @@ class Parser:
             states = self.network(inputs.to(device))
             heads = decode(self.network.arc_scores(states).log_softmax(dim=-1), inputs.lengths)
             scores = self.network.relation_scores(states, heads.to(device)).cpu()  # batch words relations
+        found = torch.zeros(*heads.shape, 0) if states.tag_scores is None else states.tag_scores
+        tags = found.argmax(dim=-1).tolist() if found.shape[-1] else [[] for _ in heads]
         self.network.train(was_training)
         names_root = torch.tensor([name.partition(":")[0].lower() == "root" for name in self.relations])
         if names_root.any() and not names_root.all():
             scores = scores.masked_fill((heads == 0)[..., None] ^ names_root, -torch.inf)
         chosen = scores.argmax(dim=-1).tolist()
         return [
-            (arcs[:length], [self.relations[index] for index in labels[:length]])
-            for arcs, labels, length in zip(heads.tolist(), chosen, inputs.lengths.tolist(), strict=True)
+            (
+                arcs[:length],
+                [self.relations[index] for index in labels[:length]],
+                [UNIVERSAL_TAGS[index] for index in words[:length]],
+            )
+            for arcs, labels, words, length in zip(heads.tolist(), chosen, tags, inputs.lengths.tolist(), strict=True)
         ]
 
     def save(self, folder: Path | str) -> None:
@@ -218,7 +256,7 @@ def _network(settings: ParserSettings, relations: int, layers: int, width: int) 
     return ParserNetwork(
         layers=layers if settings.layer == "mix" else 1,
         width=width,
-        tags=len(UNIVERSAL_TAGS) + 1 if settings.upos == "gold" else 0,
+        tags=len(UNIVERSAL_TAGS) + 1 if settings.upos != "none" else 0,
         relations=relations,
         upos_width=settings.upos_width,
         lstm_layers=settings.lstm_layers,
@@ -227,6 +265,7 @@ def _network(settings: ParserSettings, relations: int, layers: int, width: int) 
         relation_width=settings.relation_width,
         vector_dropout=settings.vector_dropout,
         dropout=settings.dropout,
+        tagger=settings.upos == "predicted",
     )
 
 

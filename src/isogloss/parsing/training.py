@@ -13,6 +13,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from isogloss.compute.checkpoints import Checkpoints
+from isogloss.compute.devices import matrix_products_in, multiplies_bfloat16
 from isogloss.compute.loop import Step, optimise
 from isogloss.compute.randomness import derive_seed, seeded_torch
 from isogloss.corpus.sentence import Sentence
@@ -23,7 +24,7 @@ from isogloss.parsing.attachment import attachment_scores, universal_relation
 from isogloss.parsing.batches import ParserBatches, SentenceBatch
 from isogloss.parsing.features import Features, extract_features
 from isogloss.parsing.network import IGNORED
-from isogloss.parsing.parser import Parser
+from isogloss.parsing.parser import Parser, Tags
 from isogloss.parsing.settings import ParserSettings
 
 
@@ -73,6 +74,9 @@ def train_parser(
         RecipeError: The settings do not fit the encoder.
     """
     _check(treebanks, dev)
+    precision: str = settings.precision
+    if precision == "auto":
+        precision = "bfloat16" if multiplies_bfloat16(torch.device(device)) else "float32"
     relations = relations_of(treebanks, strip_subtypes=settings.strip_subtypes)
     with seeded_torch(seed, "parser"):
         parser = Parser.untrained(relations, settings=settings, encoder=encoder)
@@ -86,11 +90,14 @@ def train_parser(
             of_language = examples[batch.language]
             heads, labels = of_language.answers(batch.indices)
             inputs = of_language.features.batch(batch.indices).to(device)
-            return parser.network.loss(inputs, heads=heads.to(device), relations=labels.to(device))
+            with matrix_products_in(precision, torch.device(device)):
+                return parser.network.loss(inputs, heads=heads.to(device), relations=labels.to(device))
+
+        seen: Tags = "predicted" if parser.tagger else "given"
 
         def mean_las() -> float:
             scores = [
-                attachment_scores(gold, parser.parse_features(gold, features)).las
+                attachment_scores(gold, parser.parse_features(gold, features, tags=seen)).las
                 for gold, features in zip(judged, dev_features, strict=True)
             ]
             return sum(scores) / len(scores)

@@ -134,6 +134,7 @@ def score_with_interval(
     pos: PosSource,
     seed: int,
     unseen: bool,
+    upos: float | None = None,
     samples: int = 1000,
 ) -> Score:
     """Add up the scores of the sentences of one test set, and estimate the 95 % interval of LAS.
@@ -155,6 +156,7 @@ def score_with_interval(
         las_low=interval.low if interval else None,
         las_high=interval.high if interval else None,
         unseen=unseen,
+        upos=upos,
         scope=scope,
     )
 

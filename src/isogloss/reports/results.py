@@ -52,6 +52,8 @@ class Score:
     """Upper end of the 95 % interval of LAS."""
     unseen: bool = False
     """Whether the parser learned from no tree of this language."""
+    upos: float | None = None
+    """Share of words with the right part of speech, where the parser found them itself."""
     scope: Scope = "ud"
     """Which words count; see `isogloss.parsing.attachment`."""
 
@@ -183,8 +185,9 @@ _EXPECTED: dict[str, tuple[str, Any]] = {
     "seed": ("a whole number", _is_whole),
     "las_low": _BOUND,
     "las_high": _BOUND,
+    "upos": _BOUND,
     "unseen": ("true or false", lambda value: isinstance(value, bool)),
     "scope": _one_of(Scope),
 }
-_FRACTIONS = ("uas", "las", "las_low", "las_high")
+_FRACTIONS = ("uas", "las", "las_low", "las_high", "upos")
 _REQUIRED = ("system", "language", "split", "pos", "uas", "las", "words", "seed")

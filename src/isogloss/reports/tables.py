@@ -67,6 +67,8 @@ class Row:
     """Share of the way from `unaligned` to `supervised` with the same tags; None where there is none."""
     words: tuple[int, ...]
     """Words that were scored; several numbers if the test set differs between seeds."""
+    upos: float | None = None
+    """Share of predicted parts of speech that are right, mean over seeds; None where they were not predicted."""
 
     @property
     def label(self) -> str:
@@ -215,6 +217,7 @@ def _row(scores: Sequence[Score], mean_las: Mapping[tuple[str, str], float]) -> 
         share = gap_closed(low, mean_las[first.system, first.pos], high)
     if len(scores) == 1 and first.las_low is not None and first.las_high is not None:
         interval = first.las_low, first.las_high
+    tagged = [score.upos for score in scores if score.upos is not None]
     return Row(
         system=first.system,
         pos=first.pos,
@@ -225,6 +228,7 @@ def _row(scores: Sequence[Score], mean_las: Mapping[tuple[str, str], float]) -> 
         uas=_average([score.uas for score in scores]),
         gap_closed=share,
         words=tuple(sorted({score.words for score in scores})),
+        upos=fmean(tagged) if tagged else None,
     )
 
 
@@ -240,7 +244,8 @@ def _cells(row: Row) -> tuple[str, ...]:
     if len(row.seeds) > 1:
         las += f" (n = {len(row.seeds)})"
     gap = "" if row.gap_closed is None else f"{100 * row.gap_closed:.1f} %".replace("-", "−")
-    return row.label, row.pos, las, _percent(row.uas), gap, _words(row, ",")
+    pos = row.pos if row.upos is None else f"{row.pos} ({100 * row.upos:.1f} % right)"
+    return row.label, pos, las, _percent(row.uas), gap, _words(row, ",")
 
 
 def _percent(average: Average) -> str:
