@@ -8,7 +8,7 @@ import torch
 from isogloss.compute.checkpoints import Checkpoints
 from isogloss.corpus.sentence import Sentence
 from isogloss.corpus.treebank import Treebank
-from isogloss.errors import TrainingError
+from isogloss.errors import RecipeError, TrainingError
 from isogloss.parsing.attachment import attachment_scores
 from isogloss.parsing.training import relations_of, train_parser
 
@@ -64,6 +64,41 @@ def test_half_the_digits_learn_as_well_and_leave_float32(by_heart, toy_treebank,
     assert attachment_scores(test, parser.parse(test, by_heart())).las > 0.95
     other = train_parser(by_heart(), [toy_treebank(200, seed=1)], settings=tiny_settings(), seed=1)
     assert not torch.equal(weights_of(parser)["root"], weights_of(other)["root"]), "it computes otherwise"
+
+
+def test_a_trained_parser_goes_on_with_few_trees(by_heart, toy_treebank, tiny_settings):
+    first = train_parser(by_heart(), [toy_treebank(200, seed=1)], settings=tiny_settings(), seed=1)
+    kept = {name: weight.clone() for name, weight in weights_of(first).items()}
+    few = toy_treebank(5, seed=2, language="other")
+    parser = train_parser(by_heart(), [few], settings=tiny_settings(steps=2), seed=1, start=first)
+    alone = train_parser(by_heart(), [few], settings=tiny_settings(steps=2), seed=1)
+    test = toy_treebank(60, seed=3, language="other")
+    assert attachment_scores(test, parser.parse(test, by_heart())).las > 0.9
+    assert attachment_scores(test, alone.parse(test, by_heart())).las < 0.9, "two steps teach a new parser less"
+    assert all(torch.equal(weight, kept[name]) for name, weight in weights_of(first).items()), "it was not changed"
+    assert parser.metadata["started_from"]["languages"] == ["toy"]
+    assert parser.relations == first.relations
+
+
+def test_a_relation_that_the_first_parser_did_not_know_teaches_heads_only(by_heart, toy_treebank, tiny_settings):
+    first = train_parser(by_heart(), [toy_treebank(50, seed=1)], settings=tiny_settings(steps=5), seed=1)
+    renamed = [
+        sentence.with_tree([word.head for word in sentence.words], ["strange"] * len(sentence))
+        for sentence in toy_treebank(20, seed=2)
+    ]
+    parser = train_parser(
+        by_heart(), [Treebank(tuple(renamed), language="toy")], settings=tiny_settings(steps=40), seed=1, start=first
+    )
+    test = toy_treebank(40, seed=3)
+    before, after = (attachment_scores(test, one.parse(test, by_heart())).uas for one in (first, parser))
+    assert after > before
+    assert "strange" not in parser.relations
+
+
+def test_a_parser_of_another_shape_cannot_go_on(by_heart, toy_treebank, tiny_settings):
+    first = train_parser(by_heart(), [toy_treebank(20, seed=1)], settings=tiny_settings(steps=1), seed=1)
+    with pytest.raises(RecipeError, match=r"Parser to start from: its arc_dependent\.weight is \(24, 32\), and"):
+        train_parser(by_heart(), [toy_treebank(20, seed=1)], settings=tiny_settings(arc_width=25), seed=1, start=first)
 
 
 class Killed(Exception):

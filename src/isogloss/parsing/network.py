@@ -175,7 +175,9 @@ class ParserNetwork(nn.Module):
         states = self(inputs)
         arc_loss = cross_entropy(self.arc_scores(states).float().mT, heads, ignore_index=IGNORED)
         scores = self.relation_scores(states, heads.clamp(min=0))
-        loss = arc_loss + cross_entropy(scores.float().mT, relations, ignore_index=IGNORED)
+        loss = arc_loss
+        if (relations != IGNORED).any():  # else there are none that the parser knows
+            loss = loss + cross_entropy(scores.float().mT, relations, ignore_index=IGNORED)
         if states.tag_scores is None:
             return loss
         known = (heads != IGNORED) & (inputs.upos < states.tag_scores.shape[-1])

@@ -7,6 +7,7 @@ also for those that it never saw (Schuster et al. 2019).
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Int
@@ -19,7 +20,7 @@ from isogloss.compute.randomness import derive_seed, seeded_torch
 from isogloss.corpus.sentence import Sentence
 from isogloss.corpus.treebank import Treebank
 from isogloss.encoders.encoder import Encoder
-from isogloss.errors import TrainingError
+from isogloss.errors import RecipeError, TrainingError
 from isogloss.parsing.attachment import attachment_scores, universal_relation
 from isogloss.parsing.batches import ParserBatches, SentenceBatch
 from isogloss.parsing.features import Features, extract_features
@@ -49,6 +50,7 @@ def train_parser(
     dev: Sequence[Treebank] = (),
     settings: ParserSettings,
     seed: int,
+    start: Parser | None = None,
     on_step: Callable[[Step], None] | None = None,
     checkpoints: Checkpoints | None = None,
     device: torch.device | str = "cpu",
@@ -64,6 +66,8 @@ def train_parser(
         dev: Development treebanks of training languages; without any, the last weights are kept.
         settings: See `ParserSettings`.
         seed: Decides weights, dropout and the order of sentences.
+        start: A trained parser to go on from, for example with the few trees that a language has. It stays as it is.
+            Its relations are those that the new parser knows; from words with others only heads are learned.
         on_step: Called after each update, for a log or a progress bar.
         checkpoints: Where to save the run and to resume it from.
         device: Where the network computes.
@@ -71,15 +75,17 @@ def train_parser(
     Raises:
         TrainingError: A treebank is empty or lacks trees, a language comes twice, or `dev` holds another
             language.
-        RecipeError: The settings do not fit the encoder.
+        RecipeError: The settings do not fit the encoder, or `start` was trained with others that shape the network.
     """
     _check(treebanks, dev)
     precision: str = settings.precision
     if precision == "auto":
         precision = "bfloat16" if multiplies_bfloat16(torch.device(device)) else "float32"
-    relations = relations_of(treebanks, strip_subtypes=settings.strip_subtypes)
+    relations = relations_of(treebanks, strip_subtypes=settings.strip_subtypes) if start is None else start.relations
     with seeded_torch(seed, "parser"):
         parser = Parser.untrained(relations, settings=settings, encoder=encoder)
+        if start is not None:
+            _go_on(parser, start)
         parser.network.to(device)
         ids = {name: index for index, name in enumerate(relations)}
         examples = {treebank.language: _examples(treebank, encoder, ids, settings) for treebank in treebanks}
@@ -119,10 +125,26 @@ def train_parser(
         ):
             if on_step is not None:
                 on_step(step)
-    metadata = {"languages": sorted(examples), "seed": seed}
+    metadata: dict[str, Any] = {"languages": sorted(examples), "seed": seed}
+    if start is not None:
+        metadata["started_from"] = dict(start.metadata)
     if step is not None:
         metadata |= {"steps": step.number, "best_dev_las": step.best}
     return replace(parser, metadata=metadata)
+
+
+def _go_on(parser: Parser, start: Parser) -> None:
+    """Give an untrained parser the weights of a trained one."""
+    ours, theirs = (
+        {name: tuple(one.shape) for name, one in each.network.state_dict().items()} for each in (parser, start)
+    )
+    if ours != theirs:
+        odd = next(name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name))
+        raise RecipeError(
+            f"Parser to start from: its {odd} is {theirs.get(odd, 'not there')}, and the settings make it "
+            f"{ours.get(odd, 'superfluous')}. Expected a parser of the same settings and encoder. Take them over."
+        )
+    parser.network.load_state_dict(start.network.state_dict())
 
 
 def relations_of(treebanks: Sequence[Treebank], *, strip_subtypes: bool) -> tuple[str, ...]:
@@ -138,7 +160,7 @@ def _label(deprel: str, strip_subtypes: bool) -> str:
 def _examples(treebank: Treebank, encoder: Encoder | None, ids: dict[str, int], settings: ParserSettings) -> _Examples:
     sentences = [sentence for sentence in treebank if len(sentence)]
     words = [word for sentence in sentences for word in sentence.words]
-    labels = [ids[_label(word.deprel or "", settings.strip_subtypes)] for word in words]
+    labels = [ids.get(_label(word.deprel or "", settings.strip_subtypes), IGNORED) for word in words]
     return _Examples(
         features=extract_features(sentences, encoder, settings=settings),
         heads=torch.tensor([word.head for word in words], dtype=torch.int64),
