@@ -15,6 +15,7 @@ import pytest
 import zstandard
 from safetensors.torch import load_file
 from tests.encoders.slow_elmo import write_random_model
+from torch.testing import assert_close
 
 import isogloss
 from isogloss.artifacts import hash_file
@@ -240,7 +241,8 @@ def test_embedding_does_not_depend_on_the_other_lines(command, family, tmp_path)
         (tmp_path / f"{name}.txt").write_text("\n".join(some), encoding="utf-8")
         command("embed", family / "models" / "qel", tmp_path / f"{name}.txt", "-o", tmp_path / name)
         found.append(load_file(tmp_path / name))
-    assert found[0]["2"].equal(found[1]["0"])
+    # Matrix products of other shapes sum in another order on some processors, which moves the last of seven digits.
+    assert_close(found[0]["2"], found[1]["0"], rtol=0, atol=1e-5)
 
 
 @pytest.fixture
@@ -292,7 +294,7 @@ def test_run_prints_tables_for_people_and_rows_for_programs(command, tiny_run, t
     assert "aligned (zero-shot)" in ended.output
     assert "qel→qal layer 1: precision@1 " in ended.output
     assert ended.output.splitlines()[-1].endswith("visuals/tree-qel.svg")
-    assert ended.errors == "tiny: 36 stages, 36 of them already there\n"
+    assert ended.errors == "tiny: 40 stages, 40 of them already there\n"
     rows = json.loads(command("run", tiny_recipe, "-o", tiny_run.folder, "--json").output)
     assert rows == [score.to_row() for score in tiny_run.scores]
 

@@ -200,7 +200,7 @@ def test_a_second_run_makes_nothing_and_says_the_same(finished, tiny_run, tiny_r
 
 def test_two_worker_processes_and_another_folder_give_the_same_bytes(with_corpus, tiny_run, tiny_recipe):
     done = run(tiny_recipe, with_corpus, overrides=(*METHOD, "compute.workers=2"))
-    assert len(done.made) == 12
+    assert len(done.made) == 15
     assert rows_of(done) == method_rows(tiny_run)
     assert models(with_corpus) == models(tiny_run.folder)
     assert leftovers(with_corpus) == []

@@ -37,7 +37,11 @@ def test_a_loaded_parser_reads_the_vectors_of_its_run(tiny_run, tiny_recipe, nam
     planned = {stage.name: stage for stage in plan_stages(load_recipe(tiny_recipe), tiny_run.folder)}
     expected = load_space(planned[f"parsed/{name}"].arguments["space"]).encode(gold)
     found = load_trained(tiny_run.folder, system=system, pos=pos).space.encode(gold)
-    assert found.vectors.equal(expected.vectors)
+    if system in ("anchors-only", "static"):
+        assert found.vectors.equal(expected.vectors)
+    else:  # the run kept its treebanks' vectors as float16, whose numbers are right to one part in 2048
+        near = expected.vectors.norm(dim=-1, keepdim=True) / 2048
+        assert ((found.vectors - expected.vectors).norm(dim=-1, keepdim=True) <= near).all()
 
 
 def test_long_inputs_come_back_in_their_order(tiny_run):

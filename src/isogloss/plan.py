@@ -286,8 +286,10 @@ class _Planner:
         """Yield system, POS, languages to train on and languages to test on of every parser."""
         parsing = self.recipe.parsing
         for system in parsing.systems:
-            tested = parsing.fewer.get(system, parsing.test_on)
             for pos in ("gold",) if system == "pos-only" else parsing.pos:
+                tested = parsing.fewer.get(f"{system}-{pos}", parsing.fewer.get(system, parsing.test_on))
+                if not tested:
+                    continue
                 if system != "supervised" and not parsing.leave_one_out:
                     yield system, pos, parsing.train_on, tested
                 for language in tested if system == "supervised" or parsing.leave_one_out else ():

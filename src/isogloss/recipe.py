@@ -10,7 +10,7 @@ import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, Field, PositiveInt, ValidationError
 
@@ -30,6 +30,7 @@ System = Literal["pos-only", "unaligned", "anchors-only", "static", "aligned-no-
 ALIGNED = ("anchors-only", "static", "aligned-no-dictionary", "aligned")
 """Systems whose languages share one space."""
 Pos = Literal["none", "predicted", "gold"]
+_ROW = rf"^({'|'.join(get_args(System))})(-({'|'.join(get_args(Pos))}))?$"
 Code = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 """A language's code, which also names folders."""
 INVENTED_SPLITS = ("train", "dev", "test")
@@ -71,8 +72,9 @@ class ParsingRecipe(Settings):
     """`pos-only`: tags and nothing else. `unaligned`: each language's own space. `anchors-only`: aligned anchors, no
     context. `static`: aligned word vectors from counts. `aligned`: the method. `aligned-no-dictionary`: the method, its
     alignment found without one. `supervised`: the target's own treebank, the upper bound."""
-    fewer: dict[System, tuple[Code, ...]] = Field(default_factory=dict)
-    """Systems that are tested on some of `test_on` only, to save time."""
+    fewer: dict[Annotated[str, Field(pattern=_ROW)], tuple[Code, ...]] = Field(default_factory=dict)
+    """What is tested on some of `test_on` only, or on none, to save time: a system, or a system with one kind of tags,
+    such as `unaligned-gold`."""
     pos: tuple[Pos, ...] = ("none", "gold")
     """Which universal tags parsers read: none; those that they predict themselves from the same vectors; or gold ones,
     as `pos-only` always does."""

@@ -168,6 +168,10 @@ class Alignment:
             details=self.details,
         )
 
+    def for_vectors(self) -> "Alignment":
+        """Return the same map without weightings, which only translation asks for."""
+        return replace(self, source_weighting=None, target_weighting=None)
+
     def told_as(self, method: str, details: Mapping[str, Any]) -> "Alignment":
         """Return the same map with another account of how it was found."""
         return replace(self, method=method, details=details)
@@ -178,15 +182,16 @@ class Alignment:
         return f"Alignment {self.source}→{self.target}, layer {self.layer}"
 
 
-def save_alignment(folder: Path | str, alignment: Alignment) -> None:
-    """Write an alignment as ``alignment.safetensors`` (float64) and ``alignment.json``."""
+def save_alignment(folder: Path | str, alignment: Alignment, *, dtype: torch.dtype = torch.float64) -> None:
+    """Write an alignment as ``alignment.safetensors`` (numbers of a `dtype`) and ``alignment.json``."""
     folder = Path(folder)
     names = ("matrix", "source_centre", "target_centre", "source_weighting", "target_weighting")
     tensors = {name: getattr(alignment, name) for name in names if getattr(alignment, name) is not None}
     facts = {name: getattr(alignment, name) for name in _FACTS} | {"details": dict(alignment.details)}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "alignment.safetensors")
+        stored = {name: tensor.to(dtype).contiguous() for name, tensor in tensors.items()}
+        save_file(stored, folder / "alignment.safetensors")
         text = json.dumps(facts, ensure_ascii=False, indent=2) + "\n"
         (folder / "alignment.json").write_text(text, encoding="utf-8")
     except (OSError, SafetensorError) as error:

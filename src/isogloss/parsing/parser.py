@@ -170,8 +170,12 @@ class Parser:
             for arcs, labels, words, length in zip(heads.tolist(), chosen, tags, inputs.lengths.tolist(), strict=True)
         ]
 
-    def save(self, folder: Path | str) -> None:
+    def save(self, folder: Path | str, *, dtype: torch.dtype = torch.float32) -> None:
         """Write the parser into a folder, which is made if need be.
+
+        Args:
+            folder: Where to.
+            dtype: How weights are stored; float16 takes half the space. They are float32 again when loaded.
 
         Raises:
             OutputError: The disk is full or the folder is not writable.
@@ -186,7 +190,8 @@ class Parser:
         }
         with writing_to(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        weights = {name: value.detach().cpu().contiguous() for name, value in self.network.state_dict().items()}
+        network = self.network.state_dict()
+        weights = {name: value.detach().cpu().to(dtype).contiguous() for name, value in network.items()}
         write_atomically(folder / WEIGHTS, to_safetensors(weights))
         write_atomically(folder / RELATIONS, "".join(f"{name}\n" for name in self.relations))
         write_atomically(folder / SETTINGS, json.dumps(about, indent=2, ensure_ascii=False) + "\n")
@@ -221,7 +226,7 @@ class Parser:
                     f"{SETTINGS} and the {len(relations)} lines of {RELATIONS}. The files do not belong "
                     "together; copy the folder again or train the parser again."
                 )
-        network.load_state_dict({name: weights[name] for name in network.state_dict()})
+        network.load_state_dict({name: weights[name].float() for name in network.state_dict()})
         return cls(network.eval(), relations, settings, layers, width, about["metadata"])
 
     def _check_encoder(self, encoder: Encoder | None) -> None:
