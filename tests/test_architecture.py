@@ -4,7 +4,7 @@ A folder uses only what stands above it:
 
     errors ◀ shapes ◀ settings ◀ artifacts                                                    the ground
        ◀ compute ◀ corpus ◀ encoders ◀ lexicon ◀ mapping ◀ parsing ◀ reports ◀ visuals ◀ web   the pipeline
-          ◀ recipe ◀ stages ◀ plan ◀ figures ◀ experiment ◀ display ◀ trained ◀ commands ◀ lexicon_commands
+          ◀ recipe ◀ stages ◀ planner ◀ plan ◀ figures ◀ experiment ◀ display ◀ trained ◀ commands ◀ lexicon_commands
           ◀ alignment_folders ◀ alignment_commands ◀ mapping_commands ◀ language_models ◀ embedding ◀ printing
           ◀ cli_mapping ◀ cli_exchange ◀ cli ◀ __main__
 """
@@ -29,6 +29,8 @@ SURFACE = [
     "mapping_stage",
     "stage",
     "plan_contents",
+    "planner",
+    "plan_parsers",
     "plan",
     "figures",
     "experiment",
