@@ -4,7 +4,7 @@ A folder uses only what stands above it:
 
     errors ◀ shapes ◀ settings ◀ artifacts                                                    the ground
        ◀ compute ◀ corpus ◀ encoders ◀ lexicon ◀ mapping ◀ parsing ◀ reports ◀ visuals ◀ web   the pipeline
-          ◀ recipe ◀ stages ◀ planner ◀ plan ◀ figures ◀ experiment ◀ display ◀ trained ◀ commands ◀ lexicon_commands
+          ◀ recipe_messages ◀ recipe ◀ stages ◀ planner ◀ plan ◀ figures ◀ experiment ◀ display ◀ trained ◀ commands ◀ lexicon_commands
           ◀ alignment_folders ◀ alignment_commands ◀ mapping_commands ◀ language_models ◀ embedding ◀ printing
           ◀ cli_mapping ◀ cli_exchange ◀ cli ◀ __main__
 """
@@ -24,6 +24,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 GROUND = ["errors", "shapes", "settings", "artifacts"]
 PIPELINE = ["compute", "corpus", "encoders", "lexicon", "mapping", "parsing", "reports", "visuals", "web"]
 SURFACE = [
+    "recipe_messages",
     "recipe",
     "stages",
     "mapping_stage",
