@@ -4,7 +4,8 @@ A folder uses only what stands above it:
 
     errors ◀ shapes ◀ settings ◀ artifacts                                                    the ground
        ◀ compute ◀ corpus ◀ encoders ◀ lexicon ◀ mapping ◀ parsing ◀ reports ◀ visuals ◀ web   the pipeline
-          ◀ recipe_messages ◀ recipe ◀ stages ◀ planner ◀ plan ◀ figures ◀ experiment ◀ display ◀ trained ◀ commands ◀ lexicon_commands
+          ◀ recipe_messages ◀ recipe ◀ stages ◀ planner ◀ plan ◀ figures ◀ experiment ◀ display ◀ trained ◀ commands
+          ◀ lexicon_commands
           ◀ alignment_folders ◀ alignment_commands ◀ mapping_commands ◀ language_models ◀ embedding ◀ printing
           ◀ cli_mapping ◀ cli_exchange ◀ cli ◀ __main__
 """
@@ -30,6 +31,7 @@ SURFACE = [
     "mapping_stage",
     "stage",
     "plan_contents",
+    "few_shot_stage",
     "planner",
     "plan_parsers",
     "plan",

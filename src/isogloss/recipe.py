@@ -21,7 +21,7 @@ from isogloss.encoders.settings import StaticSettings
 from isogloss.errors import RecipeError
 from isogloss.lexicon.settings import AnchorSettings
 from isogloss.mapping.settings import MappingRecipe
-from isogloss.parsing.settings import ParserSettings
+from isogloss.parsing.settings import ParserSettings, TuningSettings
 from isogloss.recipe_messages import explain
 from isogloss.settings import Settings
 
@@ -30,6 +30,7 @@ System = Literal["pos-only", "unaligned", "anchors-only", "static", "aligned-no-
 ALIGNED = ("anchors-only", "static", "aligned-no-dictionary", "aligned")
 """Systems whose languages share one space."""
 Pos = Literal["none", "predicted", "gold"]
+_PARSER = rf"^({'|'.join(get_args(System))})-({'|'.join(get_args(Pos))})$"
 _ROW = rf"^({'|'.join(get_args(System))})(-({'|'.join(get_args(Pos))}))?$"
 Code = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 """A language's code, which also names folders."""
@@ -56,6 +57,23 @@ class LanguageCorpus(Settings):
     """Of text and trees, for the manifests of what is made from them."""
 
 
+class FewShotRecipe(Settings):
+    """Which unseen languages get a few trees after all, to see how far these lead."""
+
+    languages: Annotated[tuple[Code, ...], Field(min_length=1)]
+    """Languages of `parsing.test_on` that the parsers have not seen, with a treebank's `train` split to draw from."""
+    trees: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (10, 50, 100, 500)
+    """How many trees are drawn; each number makes a parser of its own."""
+    draws: PositiveInt = 1
+    """How many times they are drawn, for a spread over draws."""
+    parsers: tuple[Annotated[str, Field(pattern=_PARSER)], ...] = ("aligned-none",)
+    """Which zero-shot parsers go on: a system and its tags."""
+    from_scratch: bool = True
+    """Whether a parser learns from the same trees alone, too, for comparison, over vectors of the language model."""
+    tuning: TuningSettings = TuningSettings()
+    """How a parser goes on."""
+
+
 class ParsingRecipe(Settings):
     """Which parsers are trained and what they are tested on."""
 
@@ -80,6 +98,8 @@ class ParsingRecipe(Settings):
     as `pos-only` always does."""
     parser: ParserSettings = ParserSettings()
     """The network and its training."""
+    few_shot: FewShotRecipe | None = None
+    """Parsers that go on with a few trees of a language that they had not seen."""
 
 
 class Recipe(Settings):
@@ -226,6 +246,7 @@ def _check_languages(path: Path, recipe: Recipe) -> None:
     for key in ("train_on", "test_on", "test_splits", "systems", "pos"):
         if not getattr(recipe.parsing, key):
             raise RecipeError(f"{path}, parsing.{key}: found an empty list. Expected one or more. Name one.")
+    _check_few_shot(path, recipe)
     if recipe.invented is not None:
         _check_invented(path, recipe, recipe.invented)
         return
@@ -252,6 +273,34 @@ def _check_languages(path: Path, recipe: Recipe) -> None:
             f"{path}, mapping.dictionaries: missing. Expected a pattern such as '{{data}}/{{target}}-{{source}}.tsv', "
             f"since parsing.systems asks for aligned vectors. Add it."
         )
+
+
+def _check_few_shot(path: Path, recipe: Recipe) -> None:
+    """Check that the languages that get a few trees have some, and were not seen with more."""
+    parsing, few = recipe.parsing, recipe.parsing.few_shot
+    if few is None:
+        return
+    for language in few.languages:
+        key = f"{path}, parsing.few_shot.languages: {language!r}"
+        if language not in parsing.test_on:
+            raise RecipeError(f"{key} is not in parsing.test_on. Expected a language to be tested on. Add it there.")
+        if language in parsing.train_on and not parsing.leave_one_out:
+            raise RecipeError(
+                f"{key} is in parsing.train_on. Expected a language whose trees the parser has not seen. Remove it "
+                f"there, or set parsing.leave_one_out."
+            )
+        if recipe.invented is None and "train" not in recipe.corpus[language].treebank:
+            raise RecipeError(
+                f"{key} has no 'train' in corpus.{language}.treebank. Expected trees to draw from. Add the file."
+            )
+    for name in few.parsers:
+        system, _, pos = name.rpartition("-")
+        planned = system in parsing.systems and (system == "pos-only" or pos in parsing.pos)
+        if not planned or system == "supervised":
+            raise RecipeError(
+                f"{path}, parsing.few_shot.parsers: {name!r} is no zero-shot parser of this recipe. Expected one of "
+                f"parsing.systems with one of parsing.pos. Add it there, or choose another."
+            )
 
 
 def _check_invented(path: Path, recipe: Recipe, family: FamilySettings) -> None:
