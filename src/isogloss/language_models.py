@@ -168,10 +168,10 @@ def _check_reference(folder: Path, settings: "BiLMTrainingSettings") -> str:
             f"--start-from {folder}: its {odd[0]} is {theirs.get(odd[0])}, and that of the new model {ours[odd[0]]}. "
             f"Expected one size. Choose it with --size, or start from another model."
         )
-    if not found.get("predicts", True) or not theirs["word_types"]:
-        what = "vectors of words" if found.get("predicts", True) else "softmax (shrink-lm or import-elmo made it)"
+    if not theirs["word_types"]:
         raise RecipeError(
-            f"--start-from {folder}: the model has no {what}. Expected one as train-lm leaves it. Name that one."
+            f"--start-from {folder}: the model has no vectors of words (import-elmo made it, or word_types was 0). "
+            f"Expected one as train-lm makes it. Name that one."
         )
     if not ours["word_types"]:
         raise RecipeError(
