@@ -165,7 +165,7 @@ def _examples(treebank: Treebank, encoder: Encoder | None, ids: dict[str, int], 
     words = [word for sentence in sentences for word in sentence.words]
     labels = [ids.get(_label(word.deprel or "", settings.strip_subtypes), IGNORED) for word in words]
     return _Examples(
-        features=extract_features(sentences, encoder, settings=settings),
+        features=extract_features(sentences, encoder, settings=settings, kept_as=torch.float16),
         heads=torch.tensor([word.head for word in words], dtype=torch.int64),
         relations=torch.tensor(labels, dtype=torch.int64),
     )
