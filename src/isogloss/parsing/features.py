@@ -43,6 +43,12 @@ class Features:
             vectors = self.vectors[places].float() * mask[:, :, None, None]  # batch words layers width
         return ParserInputs(vectors=vectors, upos=self.upos[places] * mask, lengths=lengths)
 
+    def mean_squares(self) -> Float[Tensor, " layers"]:
+        """Return the mean square of the numbers of each layer, over all words alike."""
+        assert self.vectors is not None, "only vectors have a size"
+        layers = self.vectors.unbind(1)  # words width
+        return torch.stack([layer.float().square().mean(dtype=torch.float64) for layer in layers]).float()
+
     def places(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Return where the words of some sentences stand, batch × words, and which of the places hold
         words."""

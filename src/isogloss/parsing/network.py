@@ -3,7 +3,8 @@
     vectors ─▶ layer mix ─▶ dropout ─┐                          ┌▶ arc vectors ─▶ biaffine ─▶ what is my head?
     parts of speech ─▶ embedding ────┴▶ BiLSTM ─▶ [root; words] ┴▶ relation vectors ─▶ biaffine ─▶ as what?
 
-Parts of speech are given, or come from a `Tagger` that reads the same vectors.
+Parts of speech are given, or come from a `Tagger` that reads the same vectors. Each layer of the vectors is first
+multiplied with a fixed gain, see `scale_to`.
 
 This is the graph-based parser of Dozat and Manning (2017, ICLR) in the size of Schuster et al. (2019). It
 never learns which language it reads. What follows from padding is kept out everywhere, so that a sentence has
@@ -95,6 +96,8 @@ class ParserNetwork(nn.Module):
         """
         super().__init__()
         assert width or tags, "a parser must see vectors or parts of speech"
+        self.gains = nn.Buffer(torch.ones(layers if width else 0))
+        """What each layer of the vectors is multiplied with; 1 until `scale_to` has seen some."""
         self.mix = LayerMix(layers) if width and layers > 1 else None
         self.upos = nn.Embedding(tags, upos_width) if tags else None
         assert not tagger or (width and tags), "a tagger reads vectors and finds tags"
@@ -118,6 +121,8 @@ class ParserNetwork(nn.Module):
 
     def forward(self, inputs: ParserInputs) -> ParserStates:
         """Read sentences; return every word's vectors as a dependent and as a head."""
+        if inputs.vectors is not None and self.width:
+            inputs = replace(inputs, vectors=inputs.vectors * self.gains[:, None])
         tag_scores = None
         if self.tagger is not None:
             assert inputs.vectors is not None, "this network was built for vectors"
@@ -138,6 +143,17 @@ class ParserNetwork(nn.Module):
             lengths=inputs.lengths,
             tag_scores=tag_scores,
         )
+
+    def scale_to(self, mean_squares: Float[Tensor, " layers"]) -> None:
+        """Choose the gains by which numbers of such mean squares become of size 1, layer by layer.
+
+        Vectors of a shared space are of length 1, so that each of their numbers is small. Random weights would make
+        next to nothing of them, and thousands of steps would go by before they count as much as parts of speech do.
+
+        Args:
+            mean_squares: Of the numbers of each layer, 0 where they all are 0.
+        """
+        self.gains.copy_(torch.where(mean_squares > 0, mean_squares, 1.0).rsqrt())
 
     def arc_scores(self, states: ParserStates) -> Float[Tensor, "batch words heads"]:
         """Score every head for every word, −inf for a word itself and for padding."""

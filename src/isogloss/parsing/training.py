@@ -91,6 +91,9 @@ def train_parser(
         parser.network.to(device)
         ids = {name: index for index, name in enumerate(relations)}
         examples = {treebank.language: _examples(treebank, encoder, ids, settings) for treebank in treebanks}
+        if settings.vectors and settings.scale_vectors and start is None:
+            sizes = torch.stack([each.features.mean_squares() for each in examples.values()])  # languages layers
+            parser.network.scale_to(sizes.mean(dim=0).to(device))
         judged = [_evenly_spaced(treebank, settings.dev_sentences) for treebank in dev]
         dev_features = [extract_features(sentences, encoder, settings=settings) for sentences in judged]
 
