@@ -5,9 +5,9 @@ A folder uses only what stands above it:
     errors ◀ shapes ◀ settings ◀ artifacts                                                    the ground
        ◀ compute ◀ corpus ◀ encoders ◀ lexicon ◀ mapping ◀ parsing ◀ reports ◀ visuals ◀ web   the pipeline
           ◀ recipe_messages ◀ recipe ◀ stages ◀ planner ◀ plan ◀ figures ◀ experiment ◀ display ◀ trained ◀ bundle
-          ◀ commands ◀ lexicon_commands ◀ alignment_folders ◀ bundle_commands ◀ alignment_commands
-          ◀ mapping_commands ◀ language_models ◀ embedding ◀ printing ◀ cli_models ◀ cli_mapping ◀ cli_exchange
-          ◀ cli ◀ __main__
+          ◀ commands ◀ lexicon_commands ◀ alignment_folders ◀ bundle_commands ◀ added_language ◀ expectation
+          ◀ add_language ◀ tuning ◀ alignment_commands ◀ mapping_commands ◀ language_models ◀ embedding ◀ printing
+          ◀ cli_models ◀ cli_mapping ◀ cli_exchange ◀ cli_parsers ◀ cli ◀ __main__
 """
 
 import ast
@@ -42,8 +42,10 @@ SURFACE = [
     "bundle",
     "commands",
 ]
-SURFACE += ["lexicon_commands", "alignment_folders", "bundle_commands", "alignment_commands", "mapping_commands"]
-SURFACE += ["language_models", "embedding", "printing", "cli_models", "cli_mapping", "cli_exchange", "cli", "__main__"]
+SURFACE += ["lexicon_commands", "alignment_folders", "bundle_commands"]
+SURFACE += ["added_language", "expectation", "add_language", "tuning", "alignment_commands", "mapping_commands"]
+SURFACE += ["language_models", "embedding", "printing", "cli_models", "cli_mapping", "cli_exchange", "cli_parsers"]
+SURFACE += ["cli", "__main__"]
 ORDER = [*GROUND, *PIPELINE, *SURFACE]
 LONGEST_FILE = 400
 EVERY_FILE = pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(SOURCE).as_posix())

@@ -19,6 +19,7 @@ FORMATS = {
     "vectors": 1,
     "parser": 2,
     "parsed": 1,
+    "evidence": 1,
 }
 """Version of each kind; raise one when its content changes for the same settings and inputs."""
 
