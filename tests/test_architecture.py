@@ -6,7 +6,7 @@ A folder uses only what stands above it:
        ◀ compute ◀ corpus ◀ encoders ◀ lexicon ◀ mapping ◀ parsing ◀ reports ◀ visuals ◀ web   the pipeline
           ◀ recipe ◀ stages ◀ plan ◀ figures ◀ experiment ◀ display ◀ trained ◀ bundle ◀ commands ◀ lexicon_commands
           ◀ alignment_folders ◀ bundle_commands ◀ alignment_commands ◀ mapping_commands ◀ language_models ◀ embedding
-          ◀ printing ◀ cli_models ◀ cli_mapping ◀ cli_exchange ◀ cli ◀ __main__
+          ◀ parsing_files ◀ printing ◀ cli_models ◀ cli_mapping ◀ cli_exchange ◀ cli ◀ __main__
 """
 
 import ast
@@ -38,7 +38,17 @@ SURFACE = [
     "commands",
 ]
 SURFACE += ["lexicon_commands", "alignment_folders", "bundle_commands", "alignment_commands", "mapping_commands"]
-SURFACE += ["language_models", "embedding", "printing", "cli_models", "cli_mapping", "cli_exchange", "cli", "__main__"]
+SURFACE += [
+    "language_models",
+    "embedding",
+    "parsing_files",
+    "printing",
+    "cli_models",
+    "cli_mapping",
+    "cli_exchange",
+    "cli",
+    "__main__",
+]
 ORDER = [*GROUND, *PIPELINE, *SURFACE]
 LONGEST_FILE = 400
 EVERY_FILE = pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(SOURCE).as_posix())
