@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -198,6 +199,18 @@ def test_weights_in_a_bundle_are_float16(bundle):
 
     for path in bundle.folder.rglob("*.safetensors"):
         assert {tensor.dtype for tensor in load_file(path).values()} == {torch.float16}, path
+
+
+def test_wheel_and_source_archive_take_the_models_along():
+    root = Path(__file__).parents[1]
+    targets = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]
+    assert "models" in targets["wheel"]["only-include"] and "models" in targets["sdist"]["include"]
+    assert targets["wheel"]["sources"]["models"] == "isogloss/models", "where an installed package looks for them"
+
+
+def test_the_models_of_the_repository_are_used_by_default(monkeypatch):
+    monkeypatch.delenv("ISOGLOSS_MODELS", raising=False)
+    assert default_folder() == Path(__file__).parents[1] / "models"
 
 
 # The commands

@@ -108,7 +108,7 @@ class _Faults:
         """Say at the end how many there were."""
         if self._count:
             raise PartlyDone(
-                f"{name}: {self._count:,} sentences could not be parsed, as told above. Expected none. The others are "
+                f"{name}: {self._count:,} of its sentences could not be parsed, as told above. Expected none. The others are "
                 f"parsed; mend these and parse them again."
             )
 

@@ -27,11 +27,12 @@ def look_at_content(path: str | PathLike[str]) -> tuple[bytes, Source]:
     if fspath(path) != "-" and (os.path.isfile(path) or not os.path.exists(path) or os.path.isdir(path)):
         with open_bytes(path) as file:
             return _read_to_content(file)[0], path
-    name = "standard input" if fspath(path) == "-" else fspath(path)
-    stream = sys.stdin.buffer if fspath(path) == "-" else open(path, "rb")  # noqa: SIM115 — it ends with us
+    standard = fspath(path) == "-"
+    stream = sys.stdin.buffer if standard else open(path, "rb")  # noqa: SIM115 — closed with what is returned
     with open_bytes(unpacked(stream)) as file:  # type: ignore[arg-type]
         line, seen = _read_to_content(file)
-    return line, io.BufferedReader(_Rejoined(seen, file, name), 1 << 17)
+    rejoined = _Rejoined(seen, file, name="standard input" if standard else fspath(path), closes=not standard)
+    return line, io.BufferedReader(rejoined, 1 << 17)
 
 
 def _read_to_content(file: BinaryIO) -> tuple[bytes, bytes]:
@@ -48,8 +49,8 @@ def _read_to_content(file: BinaryIO) -> tuple[bytes, bytes]:
 class _Rejoined(io.RawIOBase):
     """Bytes that were read already, and then the rest of the file they came from."""
 
-    def __init__(self, seen: bytes, rest: BinaryIO, name: str) -> None:
-        self._seen, self._rest, self.name = seen, rest, name
+    def __init__(self, seen: bytes, rest: BinaryIO, *, name: str, closes: bool) -> None:
+        self._seen, self._rest, self.name, self._closes = seen, rest, name, closes
 
     def readable(self) -> bool:
         return True
@@ -61,3 +62,8 @@ class _Rejoined(io.RawIOBase):
         count = min(len(buffer), len(self._seen))
         buffer[:count], self._seen = self._seen[:count], self._seen[count:]
         return count
+
+    def close(self) -> None:
+        if self._closes:
+            self._rest.close()
+        super().close()

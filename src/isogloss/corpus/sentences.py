@@ -20,12 +20,13 @@ from isogloss.corpus.tokens import RULES, Rules
 LONGEST_PARAGRAPH = 1 << 16
 """Characters that are held in memory: of a longer paragraph, sentences are handed on before it ends."""
 
-_CLOSERS = r"[\p{Pe}\p{Pf}\"'»”’]*"
+_CLOSERS = r"(?:\s?»)?[\p{Pe}\p{Pf}\"'»”’]*"  # French leaves a space before its closing quotes
 _END = regex.compile(rf"(?:[\p{{STerm}}…]+{_CLOSERS}\s+|[。！？｡]+{_CLOSERS})")
 _OPENERS = r"[\p{Ps}\p{Pi}\"'«„“‘¿¡\-–—\s]*"
 # Georgian letters count as small ones, though sentences begin with them: their capitals are for headlines.
 _GOES_ON = regex.compile(rf"{_OPENERS}[\p{{Ll}}--\p{{Georgian}}]", regex.V1)
 _WORD_BEFORE = regex.compile(r"[\p{L}\p{M}\p{N}.’'-]*$")
+_ONE_LETTER = regex.compile(r"\s*\p{L}\.")
 _INITIALS = r"\p{Lu}|(?:\p{L}\.-?)+\p{L}"
 _ORDINAL_LANGUAGES = (
     "cs",
@@ -115,7 +116,9 @@ def _numbered(pieces: Iterable[str], line: int, opens: bool) -> Iterator[RawSent
 def _keeps_its_period(text: str, begin: int, period: int, language: str) -> bool:
     """Whether a period belongs to the word before it, in the sentence that begins at `begin`."""
     found = _WORD_BEFORE.search(text, max(begin, period - 40), period)
-    return bool(_kept(language).fullmatch(found.group())) if found else False
+    word = found.group() if found else ""
+    in_pair = len(word) == 1 and _ONE_LETTER.match(text, period + 1)  # the first letter of "z. B." or "d. h."
+    return bool(in_pair or _kept(language).fullmatch(word))
 
 
 @functools.cache
