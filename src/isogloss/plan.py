@@ -191,19 +191,23 @@ class _Planner(Planner):
             base = str(self.folder / "corpus" / "dictionaries" / "{source}-{target}")
             train, test = f"{base}.train.tsv", f"{base}.test.tsv"
 
-        def named(pattern: str) -> Path:
-            return Path(pattern.replace("{source}", language).replace("{target}", reference))
-
-        if not mapping.needs_dictionary:
-            train = ""
-
         # The columns of a dictionary come in the order in which the pattern names the two languages.
-        pattern = train or test
+        pattern = (train if mapping.needs_dictionary else "") or test
         turned = pattern.rfind("{target}") < pattern.rfind("{source}")
+        corpus = self.corpora[language]
+
+        def named(own: str | None, pattern: str) -> Path | None:
+            if own is not None:
+                return Path(own) if own else None
+            name = pattern.replace("{source}", language).replace("{target}", reference)
+            return Path(name) if name else None
+
+        files = {
+            "dictionary": named(corpus.dictionary, train) if mapping.needs_dictionary else None,
+            "test_dictionary": named(corpus.test_dictionary, test),
+        }
         anchors = f"{of}/{language}", f"{of}/{reference}"
-        dictionaries = {"dictionary": self.content(named(train))} if train else {}
-        if test:
-            dictionaries["test_dictionary"] = self.content(named(test))
+        dictionaries = {use: self.content(file) for use, file in files.items() if file is not None}
         self.add(
             Stage(
                 name=name,
@@ -223,9 +227,8 @@ class _Planner(Planner):
             target=reference,
             source_anchors=self.folder / anchors[0],
             target_anchors=self.folder / anchors[1],
-            dictionary=named(train) if train else None,
             reversed_columns=turned,
-            test_dictionary=named(test) if test else None,
+            **files,
             settings=mapping.method,
             guide=None if mapping.needs_dictionary else LOWEST_LAYER,
             seed=self.recipe.seed,
