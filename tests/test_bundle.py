@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -213,6 +214,18 @@ def test_anchors_of_the_reference_go_along_for_languages_to_come(tiny_run, bundl
         assert ours.mean_norm == theirs.mean_norm
         assert torch.equal(ours.vectors, theirs.vectors[:4000].half().float())
     assert bundle.has_anchors
+
+
+def test_wheel_and_source_archive_take_the_models_along():
+    root = Path(__file__).parents[1]
+    targets = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]
+    assert "models" in targets["wheel"]["only-include"] and "models" in targets["sdist"]["include"]
+    assert targets["wheel"]["sources"]["models"] == "isogloss/models", "where an installed package looks for them"
+
+
+def test_the_models_of_the_repository_are_used_by_default(monkeypatch):
+    monkeypatch.delenv("ISOGLOSS_MODELS", raising=False)
+    assert default_folder() == Path(__file__).parents[1] / "models"
 
 
 # The commands

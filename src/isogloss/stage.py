@@ -17,7 +17,7 @@ FORMATS = {
     "static": 1,
     "alignments": 2,
     "vectors": 1,
-    "parser": 1,
+    "parser": 2,
     "parsed": 1,
     "evidence": 1,
 }
