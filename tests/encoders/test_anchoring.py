@@ -1,6 +1,7 @@
 """Anchoring: what the distance is, what the pull does to training, where words begin, what is refused."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -53,7 +54,7 @@ def english() -> ELMoEncoder:
 SPANISH = vocabulary_of("el", "casa", "perro", "un", "Gato", "la")
 
 
-def words_of(english: ELMoEncoder, pairs: Sequence[tuple[str, str]] = PAIRS, **settings: object) -> AnchoredWords:
+def words_of(english: ELMoEncoder, pairs: Sequence[tuple[str, str]] = PAIRS, **settings: Any) -> AnchoredWords:
     how = AnchoringSettings.model_validate(settings)
     return anchored_words(RichLanguage(english, pairs), vocabulary=SPANISH, width=8, settings=how)
 
@@ -204,7 +205,7 @@ def same_weights(one: ELMoEncoder, other: ELMoEncoder) -> bool:
     return all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
 
 
-def train(text, settings, **options: object) -> ELMoEncoder:
+def train(text, settings, **options: Any) -> ELMoEncoder:
     return train_bilm(text, language="es", settings=settings, tokenised=True, **options)
 
 
@@ -212,7 +213,7 @@ def train(text, settings, **options: object) -> ELMoEncoder:
 def settings_with(training_settings):
     """Make settings of a model with word vectors; arguments are those of the anchoring."""
 
-    def make(**anchoring: object):
+    def make(**anchoring: Any):
         return training_settings(model=SHAPE.model_dump(mode="json"), anchoring=anchoring)
 
     return make
