@@ -4,9 +4,10 @@ A folder uses only what stands above it:
 
     errors ◀ shapes ◀ settings ◀ artifacts                                                    the ground
        ◀ compute ◀ corpus ◀ encoders ◀ lexicon ◀ mapping ◀ parsing ◀ reports ◀ visuals ◀ web   the pipeline
-          ◀ recipe ◀ stages ◀ plan ◀ figures ◀ experiment ◀ display ◀ trained ◀ commands ◀ lexicon_commands
-          ◀ alignment_folders ◀ alignment_commands ◀ mapping_commands ◀ language_models ◀ embedding ◀ printing
-          ◀ cli_mapping ◀ cli_exchange ◀ cli ◀ __main__
+          ◀ recipe_messages ◀ recipe ◀ stages ◀ planner ◀ plan ◀ figures ◀ experiment ◀ display ◀ trained ◀ bundle
+          ◀ commands ◀ lexicon_commands ◀ alignment_folders ◀ bundle_commands ◀ alignment_commands
+          ◀ mapping_commands ◀ language_models ◀ embedding ◀ printing ◀ cli_models ◀ cli_mapping ◀ cli_exchange
+          ◀ cli ◀ __main__
 """
 
 import ast
@@ -24,20 +25,25 @@ FILES = sorted(SOURCE.rglob("*.py"))
 GROUND = ["errors", "shapes", "settings", "artifacts"]
 PIPELINE = ["compute", "corpus", "encoders", "lexicon", "mapping", "parsing", "reports", "visuals", "web"]
 SURFACE = [
+    "recipe_messages",
     "recipe",
     "stages",
     "mapping_stage",
     "stage",
     "plan_contents",
+    "few_shot_stage",
+    "planner",
+    "plan_parsers",
     "plan",
     "figures",
     "experiment",
     "display",
     "trained",
+    "bundle",
     "commands",
 ]
-SURFACE += ["lexicon_commands", "alignment_folders", "alignment_commands", "mapping_commands", "language_models"]
-SURFACE += ["embedding", "printing", "cli_mapping", "cli_exchange", "cli", "__main__"]
+SURFACE += ["lexicon_commands", "alignment_folders", "bundle_commands", "alignment_commands", "mapping_commands"]
+SURFACE += ["language_models", "embedding", "printing", "cli_models", "cli_mapping", "cli_exchange", "cli", "__main__"]
 ORDER = [*GROUND, *PIPELINE, *SURFACE]
 LONGEST_FILE = 400
 EVERY_FILE = pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(SOURCE).as_posix())

@@ -39,6 +39,8 @@ COMMANDS = [
     "import-alignment",
     "export-alignment",
     "draw-contexts",
+    "make-bundle",
+    "models",
     "parse",
     "score",
     "report",

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from isogloss import cli_exchange, cli_mapping
+from isogloss import cli_exchange, cli_mapping, cli_models
 from isogloss.cli_mapping import Json, Language, Out, Seed, Tokenised
 from isogloss.printing import print_facts, print_precision, print_scores, shown
 
@@ -280,7 +280,7 @@ def embed(
         print(f"{facts['sentences']} sentences in {out}")
 
 
-for joined in (*cli_mapping.COMMANDS, *cli_exchange.COMMANDS):
+for joined in (*cli_mapping.COMMANDS, *cli_exchange.COMMANDS, *cli_models.COMMANDS):
     app.command()(joined)
 
 

@@ -149,7 +149,7 @@ def _conclude(recipe: Recipe, folder: Path, stages: list[Stage], made: list[str]
     write_atomically(reports / "scores.md", as_markdown(table))
     write_atomically(reports / "scores.csv", as_csv(table))
     write_atomically(reports / "precision.json", json.dumps(precision, indent=2) + "\n")
-    figures = draw_run(recipe, folder, stages)
+    figures = draw_run(recipe, folder, stages, table)
     return Run(folder=folder, scores=scores, precision=precision, figures=figures, made=made)
 
 

@@ -89,6 +89,32 @@ def print_judgement(rows: Sequence[dict[str, Any]]) -> None:
     _print_columns(headings, lines)
 
 
+def print_models(found: dict[str, Any]) -> None:
+    """Print what a bundle holds: a line for each language, then the licences. Scores in per cent, by split."""
+
+    def scores(facts: dict[str, Any], measure: str) -> str:
+        rows = [row for row in facts.get("scores", []) if row.get(measure) is not None]
+        return ", ".join(f"{row['split']} {100 * row[measure]:.1f}" for row in rows)
+
+    languages: dict[str, dict[str, Any]] = found["languages"]
+    lines = [
+        (
+            code,
+            facts["name"],
+            "yes" if facts["trees"] else "no",
+            *(scores(facts, measure) for measure in ("las", "uas", "upos")),
+            f"{facts['words']:,}" if facts.get("words") else "",
+        )
+        for code, facts in languages.items()
+    ]
+    print(f"models in {found['folder']}; the parser learned from trees of {', '.join(found['parser']['languages'])}\n")
+    _print_columns(("code", "language", "trees seen", "LAS, %", "UAS, %", "UPOS, %", "words of text"), lines)
+    print("\nlicences")
+    for code, facts in languages.items():
+        print(f"{code:<7} {'; '.join(facts['licences'])}")
+    print(f"{'parser':<7} {'; '.join(found['parser']['licences'])}")
+
+
 def translation_lines(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
     """Yield a line for each translation: word, tab, translation, tab, score."""
     for row in rows:

@@ -5,14 +5,13 @@ path stands for `data`, or for the environment variable ``ISOGLOSS_DATA`` where 
 a `RecipeError` that names file, key, value and the nearest valid key.
 """
 
-import difflib
 import os
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, Field, PositiveInt, ValidationError
+from pydantic import Field, PositiveInt, ValidationError
 
 from isogloss.compute.settings import ComputeSettings
 from isogloss.corpus.invented.family import FamilySettings
@@ -22,7 +21,8 @@ from isogloss.encoders.settings import StaticSettings
 from isogloss.errors import RecipeError
 from isogloss.lexicon.settings import AnchorSettings
 from isogloss.mapping.settings import MappingRecipe
-from isogloss.parsing.settings import ParserSettings
+from isogloss.parsing.settings import ParserSettings, TuningSettings
+from isogloss.recipe_messages import explain
 from isogloss.settings import Settings
 
 System = Literal["pos-only", "unaligned", "anchors-only", "static", "aligned-no-dictionary", "aligned", "supervised"]
@@ -30,6 +30,7 @@ System = Literal["pos-only", "unaligned", "anchors-only", "static", "aligned-no-
 ALIGNED = ("anchors-only", "static", "aligned-no-dictionary", "aligned")
 """Systems whose languages share one space."""
 Pos = Literal["none", "predicted", "gold"]
+_PARSER = rf"^({'|'.join(get_args(System))})-({'|'.join(get_args(Pos))})$"
 _ROW = rf"^({'|'.join(get_args(System))})(-({'|'.join(get_args(Pos))}))?$"
 Code = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 """A language's code, which also names folders."""
@@ -56,6 +57,23 @@ class LanguageCorpus(Settings):
     """Of text and trees, for the manifests of what is made from them."""
 
 
+class FewShotRecipe(Settings):
+    """Which unseen languages get a few trees after all, to see how far these lead."""
+
+    languages: Annotated[tuple[Code, ...], Field(min_length=1)]
+    """Languages of `parsing.test_on` that the parsers have not seen, with a treebank's `train` split to draw from."""
+    trees: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (10, 50, 100, 500)
+    """How many trees are drawn; each number makes a parser of its own."""
+    draws: PositiveInt = 1
+    """How many times they are drawn, for a spread over draws."""
+    parsers: tuple[Annotated[str, Field(pattern=_PARSER)], ...] = ("aligned-none",)
+    """Which zero-shot parsers go on: a system and its tags."""
+    from_scratch: bool = True
+    """Whether a parser learns from the same trees alone, too, for comparison, over vectors of the language model."""
+    tuning: TuningSettings = TuningSettings()
+    """How a parser goes on."""
+
+
 class ParsingRecipe(Settings):
     """Which parsers are trained and what they are tested on."""
 
@@ -80,6 +98,8 @@ class ParsingRecipe(Settings):
     as `pos-only` always does."""
     parser: ParserSettings = ParserSettings()
     """The network and its training."""
+    few_shot: FewShotRecipe | None = None
+    """Parsers that go on with a few trees of a language that they had not seen."""
 
 
 class Recipe(Settings):
@@ -165,7 +185,7 @@ def load_recipe(path: Path, *, overrides: Sequence[str] = ()) -> Recipe:
     try:
         recipe = Recipe.model_validate(values)
     except ValidationError as error:
-        raise RecipeError("\n".join(_explain(path, values, error.errors()))) from error
+        raise RecipeError("\n".join(explain(path, values, error.errors(), of=Recipe))) from error
     _check_languages(path, recipe)
     _check_layer(path, recipe)
     return _with_files(path, recipe)
@@ -186,77 +206,6 @@ def _set(values: dict[str, Any], override: str) -> None:
         if not isinstance(values, dict):
             raise RecipeError(f"--set {override}: {table} is a value. Expected a table. Check the key.")
     values[last] = value
-
-
-_SHAPES = {
-    "model_type": "should be a table",
-    "dict_type": "should be a table",
-    "tuple_type": "should be a list",
-}
-"""What TOML calls the types of pydantic's messages."""
-
-
-def _explain(path: Path, values: Mapping[str, Any], problems: Sequence[Any]) -> list[str]:
-    """Say in one line each what pydantic found: place, what was found, what was expected, what to do."""
-    lines: dict[str, str] = {}
-    for problem in problems:
-        place = _place(problem, values)
-        where = f"{path}, {'.'.join(map(str, place))}"
-        match problem["type"]:
-            case "extra_forbidden":
-                known = _known_keys(place[:-1])
-                close = difflib.get_close_matches(str(place[-1]), known, n=1, cutoff=0.0)
-                prefix = "".join(f"{part}." for part in place[:-1])
-                hint = f" Did you mean {prefix}{close[0]}?" if close else ""
-                lines[where] = f"{where}: unknown key.{hint} Valid keys here: {', '.join(sorted(known))}."
-            case "missing":
-                lines[where] = f"{where}: missing. Expected a value. Add it to the recipe."
-            case "literal_error" if isinstance(problem["input"], Mapping):
-                pass  # a table, where a name could stand too: what is wrong in the table is told by itself
-            case kind:
-                message = problem["msg"].removeprefix("Input ").removeprefix("Value error, ")
-                message = _SHAPES.get(kind, message)
-                if where in lines:  # one line for a value that may be of several types, and is of none
-                    lines[where] = lines[where].removesuffix(". Change it.") + f", or {message}. Change it."
-                else:
-                    found = f"found {problem['input']!r}; the value {message}"
-                    lines[where] = f"{where}: {found.rstrip('.')}. Change it."
-    return list(lines.values())
-
-
-def _place(problem: Any, values: Any) -> list[Any]:
-    """Return where a problem lies: pydantic's own place without the names that it gives to types of a union."""
-    place = []
-    for index, part in enumerate(problem["loc"]):
-        known = range(len(values)) if isinstance(values, list) else values
-        is_there = isinstance(known, Mapping | range) and part in known
-        is_missing = problem["type"] == "missing" and index == len(problem["loc"]) - 1
-        if is_there or is_missing:
-            place.append(part)
-        if is_there:
-            values = values[part]
-    return place
-
-
-def _known_keys(place: Sequence[Any]) -> list[str]:
-    """Return the valid keys of the table at a place of the recipe."""
-    model: Any = Recipe
-    for part in place:
-        if isinstance(model, type) and issubclass(model, BaseModel) and str(part) in model.model_fields:
-            model = _settings_class(model.model_fields[str(part)].annotation)
-        # Any other part is the key of a dict of tables, such as a language code.
-    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
-
-
-def _settings_class(annotation: Any) -> Any:
-    """Return the settings class inside an annotation such as ``dict[str, LanguageCorpus]`` or ``X | None``."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for inner in getattr(annotation, "__args__", ()):
-        found = _settings_class(inner)
-        if found is not None:
-            return found
-    return None
 
 
 def _check_layer(path: Path, recipe: Recipe) -> None:
@@ -297,6 +246,7 @@ def _check_languages(path: Path, recipe: Recipe) -> None:
     for key in ("train_on", "test_on", "test_splits", "systems", "pos"):
         if not getattr(recipe.parsing, key):
             raise RecipeError(f"{path}, parsing.{key}: found an empty list. Expected one or more. Name one.")
+    _check_few_shot(path, recipe)
     if recipe.invented is not None:
         _check_invented(path, recipe, recipe.invented)
         return
@@ -323,6 +273,34 @@ def _check_languages(path: Path, recipe: Recipe) -> None:
             f"{path}, mapping.dictionaries: missing. Expected a pattern such as '{{data}}/{{target}}-{{source}}.tsv', "
             f"since parsing.systems asks for aligned vectors. Add it."
         )
+
+
+def _check_few_shot(path: Path, recipe: Recipe) -> None:
+    """Check that the languages that get a few trees have some, and were not seen with more."""
+    parsing, few = recipe.parsing, recipe.parsing.few_shot
+    if few is None:
+        return
+    for language in few.languages:
+        key = f"{path}, parsing.few_shot.languages: {language!r}"
+        if language not in parsing.test_on:
+            raise RecipeError(f"{key} is not in parsing.test_on. Expected a language to be tested on. Add it there.")
+        if language in parsing.train_on and not parsing.leave_one_out:
+            raise RecipeError(
+                f"{key} is in parsing.train_on. Expected a language whose trees the parser has not seen. Remove it "
+                f"there, or set parsing.leave_one_out."
+            )
+        if recipe.invented is None and "train" not in recipe.corpus[language].treebank:
+            raise RecipeError(
+                f"{key} has no 'train' in corpus.{language}.treebank. Expected trees to draw from. Add the file."
+            )
+    for name in few.parsers:
+        system, _, pos = name.rpartition("-")
+        planned = system in parsing.systems and (system == "pos-only" or pos in parsing.pos)
+        if not planned or system == "supervised":
+            raise RecipeError(
+                f"{path}, parsing.few_shot.parsers: {name!r} is no zero-shot parser of this recipe. Expected one of "
+                f"parsing.systems with one of parsing.pos. Add it there, or choose another."
+            )
 
 
 def _check_invented(path: Path, recipe: Recipe, family: FamilySettings) -> None:

@@ -53,7 +53,7 @@ def make_encoder(
     from isogloss.encoders.elmo.training import train_bilm
 
     processes = processes or ALONE
-    pace = _Pace()
+    pace = Pace()
     perplexities: dict[str, float] = {}
 
     def note(found: Any) -> None:
@@ -128,7 +128,7 @@ def make_vectors(
     from isogloss.encoders.stored import store_vectors
 
     trained = ELMoEncoder.load(encoder)
-    trees = chain.from_iterable(_treebank(corpus, language, split) for split in splits)
+    trees = chain.from_iterable(treebank_of(corpus, language, split) for split in splits)
     words = store_vectors(draft, trained, trees, shape=(trained.layers, trained.width))
     return {"words": words}
 
@@ -150,7 +150,7 @@ def make_anchors(
     words = frequent_types(read(), **common)
     common |= {"processes": 1} | work
     sums = sum_anchors_in_processes(
-        load, read, words=words, share=share, scratch=draft, progress=_Pace().count, **common
+        load, read, words=words, share=share, scratch=draft, progress=Pace().count, **common
     )
     if share is not None:
         save_sums(draft, sums, language=language, share=share)
@@ -187,11 +187,11 @@ def make_parser(
     from isogloss.compute.checkpoints import Checkpoints
     from isogloss.parsing.training import train_parser
 
-    pace = _Pace()
+    pace = Pace()
     parser = train_parser(
         load_space(space) if space is not None else None,
-        [_treebank(corpus, language, "train") for language, corpus in train.items()],
-        dev=[_treebank(corpus, language, "dev") for language, corpus in train.items()],
+        [treebank_of(corpus, language, "train") for language, corpus in train.items()],
+        dev=[treebank_of(corpus, language, "dev") for language, corpus in train.items()],
         settings=settings,
         seed=seed,
         checkpoints=Checkpoints(checkpoints, fingerprint=key),
@@ -211,8 +211,13 @@ def make_parsed(
     pos: Pos,
     seed: int,
     unseen: Sequence[str],
+    trees: int | None = None,
+    draw: int = 1,
 ) -> None:
-    """Parse the test sets of some languages with one parser, and score the trees."""
+    """Parse the test sets of some languages with one parser, and score the trees.
+
+    Where the parser learned from few `trees` of its language, that and the number of the `draw` stand in the scores.
+    """
     from isogloss.compute.randomness import numpy_generator
     from isogloss.corpus.conllu import write_conllu
     from isogloss.parsing.attachment import sentence_scores, tagging_accuracy
@@ -228,7 +233,7 @@ def make_parsed(
             raise_if_stop_requested()
             if split not in corpus.treebank:
                 continue
-            gold = _treebank(corpus, language, split)
+            gold = treebank_of(corpus, language, split)
             parsed = trained.parse(gold.sentences, encoder, tags="predicted" if pos == "predicted" else "given")
             write_conllu(parsed, draft / f"{language}-{split}.conllu")
             scores.append(
@@ -242,6 +247,8 @@ def make_parsed(
                     seed=seed,
                     unseen=language in unseen,
                     upos=tagging_accuracy(gold.sentences, parsed) if trained.tagger else None,
+                    trees=trees,
+                    draw=draw,
                 )
             )
     write_scores(draft / "scores.json", scores)
@@ -314,7 +321,7 @@ def read_text_of(corpus: LanguageCorpus, language: str) -> Iterator[Any]:
         yield sentence
 
 
-def _treebank(corpus: LanguageCorpus, language: str, split: str) -> Any:
+def treebank_of(corpus: LanguageCorpus, language: str, split: str) -> Any:
     """Read one split of a language's treebank; of the training split only as much as the recipe allows."""
     from isogloss.corpus.conllu import iterate_conllu
     from isogloss.corpus.treebank import Treebank
@@ -341,7 +348,7 @@ def forget_checkpoints(folder: Path, key: str) -> None:
         Checkpoints(folder, fingerprint=key).remove(others=False)
 
 
-class _Pace:
+class Pace:
     """Reports progress a few times a second: done, planned, rate and time left."""
 
     def __init__(self) -> None:

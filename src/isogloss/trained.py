@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from isogloss.artifacts import check_files, read_manifest
 from isogloss.errors import ArtifactError, DataError
 from isogloss.recipe import Recipe
-from isogloss.stages import SpacePlan, load_space
+from isogloss.stages import ENDINGS, SpacePlan, load_space
 
 if TYPE_CHECKING:
     from isogloss.corpus.sentence import Sentence
@@ -58,8 +58,9 @@ def load_trained(folder: Path | str, *, system: str = "aligned", pos: str = "non
 
     Args:
         folder: A run folder.
-        system: Which of the run's parsers: `aligned`, `anchors-only`, `static`, `unaligned` or `pos-only`.
-        pos: Whether it reads universal tags: `gold` or `none`.
+        system: Which of the run's parsers: `aligned`, `aligned-no-dictionary`, `anchors-only`, `static`, `unaligned` or
+            `pos-only`.
+        pos: Which universal tags it reads: `gold`, `predicted` (its own) or `none`.
 
     Raises:
         ArtifactError: The folder is no run, or the run has no such parser.
@@ -67,33 +68,18 @@ def load_trained(folder: Path | str, *, system: str = "aligned", pos: str = "non
     from isogloss.parsing.parser import Parser
 
     folder = Path(folder)
-    try:
-        recipe = Recipe.model_validate(json.loads((folder / "recipe.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise ArtifactError(
-            f"{folder}: holds no readable recipe.json. Expected the folder of a run. Name one, or make one with "
-            f"isogloss run RECIPE -o {folder}."
-        ) from error
-    home = folder / "parsing" / f"{system}-{pos}"
-    if not home.is_dir():
-        names = sorted(path.name for path in (folder / "parsing").glob("[!.]*"))
-        there = ", ".join(name for name in names if not name.startswith("supervised")) or "none"
-        raise ArtifactError(
-            f"{home}: no such parser. The run has: {there}. Choose one with --system and --pos, or finish the run."
-        )
-    check_files(home, read_manifest(home, kind="parser"), deep=False)
-    _check_built_on(folder, f"parsing/{system}-{pos}")
+    recipe, home = recipe_of_run(folder), parser_of_run(folder, system=system, pos=pos)
     if system == "pos-only":
         return TrainedParser(Parser.load(home), None, recipe.languages)
-    vectors, ending = ("static", "-static") if system == "static" else ("lexicon", "")
+    vectors, ending = ENDINGS.get(system, ("lexicon", ""))
     others = [language for language in recipe.languages if language != recipe.reference]
     mapped = {language: folder / "mapping" / f"{language}{ending}" for language in others}
     if system == "unaligned":  # each language stays in a space of its own
         mapped = {}
     languages = [name for name in recipe.languages if name not in mapped or mapped[name].is_dir()]
-    in_context = languages if system in ("aligned", "unaligned") else []
+    in_context = [] if system in ("static", "anchors-only") else languages
     for language in languages:
-        _check_built_on(folder, f"mapping/{language}{ending}" if language in mapped else f"{vectors}/{language}")
+        check_built_on(folder, f"mapping/{language}{ending}" if language in mapped else f"{vectors}/{language}")
     plan = SpacePlan(
         system=system,
         reference=recipe.reference,
@@ -104,7 +90,40 @@ def load_trained(folder: Path | str, *, system: str = "aligned", pos: str = "non
     return TrainedParser(Parser.load(home), load_space(plan), tuple(languages))
 
 
-def _check_built_on(folder: Path, name: str) -> None:
+def recipe_of_run(folder: Path) -> Recipe:
+    """Read the recipe that a run was made from.
+
+    Raises:
+        ArtifactError: The folder is no run.
+    """
+    try:
+        return Recipe.model_validate(json.loads((folder / "recipe.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise ArtifactError(
+            f"{folder}: holds no readable recipe.json. Expected the folder of a run. Name one, or make one with "
+            f"isogloss run RECIPE -o {folder}."
+        ) from error
+
+
+def parser_of_run(folder: Path, *, system: str, pos: str) -> Path:
+    """Return the folder of one of a run's parsers, which is whole and made from what the run holds now.
+
+    Raises:
+        ArtifactError: The run has no such parser, or an older one.
+    """
+    home = folder / "parsing" / f"{system}-{pos}"
+    if not home.is_dir():
+        names = sorted(path.name for path in (folder / "parsing").glob("[!.]*"))
+        there = ", ".join(name for name in names if not name.startswith("supervised")) or "none"
+        raise ArtifactError(
+            f"{home}: no such parser. The run has: {there}. Choose one with --system and --pos, or finish the run."
+        )
+    check_files(home, read_manifest(home, kind="parser"), deep=False)
+    check_built_on(folder, f"parsing/{system}-{pos}")
+    return home
+
+
+def check_built_on(folder: Path, name: str) -> None:
     """Check that an artifact was made from what the run holds now, all the way down.
 
     A rerun that was stopped, or that asked for less, leaves parsers beside newer language models: their vectors would
@@ -118,4 +137,4 @@ def _check_built_on(folder: Path, name: str) -> None:
                 f"{folder / name}: was made from another {source} than the run holds now. Expected one from the other. "
                 f"Run the recipe again, to its end."
             )
-        _check_built_on(folder, source)
+        check_built_on(folder, source)

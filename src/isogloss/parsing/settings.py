@@ -3,7 +3,7 @@ one."""
 
 from typing import Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from isogloss.compute.settings import LoopSettings
 from isogloss.settings import Settings
@@ -18,6 +18,20 @@ class ParserLoopSettings(LoopSettings):
     """Steps between two evaluations on development trees."""
     patience: NonNegativeInt = 10
     """Evaluations without a better score after which training stops early; 0 never stops early."""
+
+
+class TuningSettings(Settings):
+    """How a trained parser goes on with the few trees that another language has, see `isogloss.parsing.few_shot`."""
+
+    passes: PositiveInt = 30
+    """Times that every drawn tree is read."""
+    least_steps: PositiveInt = 100
+    """Fewest steps, however few the trees are."""
+    learning_rate: PositiveFloat = 5e-4
+    """Learning rate at the beginning; it falls to 0 at the last step."""
+    share_of_others: float = Field(default=0.5, ge=0, lt=1)
+    """Share of the steps that go on with the languages of the first training, so that what is learned from few trees
+    does not cost what was learned from many."""
 
 
 class ParserSettings(Settings):
