@@ -64,6 +64,9 @@ class AnchoringSettings(Settings):
     """What λ does: stay, or fall to 0 after the last step."""
     translations: Literal["all", "first"] = "all"
     """Of a word with several translations: all of them, which is to say their mean, or the first in the dictionary."""
+    start_from_model: bool = True
+    """Whether characters and recurrent layers begin as those of the rich model, and the words that have no translation
+    at places that their counts suggest, see `mapping/transfer.py`. Needs models of one size."""
     start_at_translations: bool = True
     """Whether a word that has a vector of its own (`model.word_types`) begins where its translation is."""
 
