@@ -9,11 +9,20 @@ from typing import Any
 import pytest
 
 from isogloss.artifacts import build_artifact, read_manifest
+from isogloss.corpus.conllu import iterate_conllu
 from isogloss.encoders.elmo.bilm import BiLM
 from isogloss.encoders.elmo.embedder import ELMoEncoder
 from isogloss.encoders.elmo.settings import SIZES
+from isogloss.errors import RecipeError
+from isogloss.experiment import run
 from isogloss.language_models import train_lm
+from isogloss.parsing.attachment import attachment_scores
+from isogloss.plan import plan_stages
+from isogloss.recipe import load_recipe
+from isogloss.reports.results import read_scores
 from isogloss.rich_language import dictionary_towards
+from isogloss.stage import Stage
+from isogloss.trained import load_trained
 
 WORDS = [f"{first}{last}" for first in "bdfgklmn" for last in ("al", "eb", "od", "ust", "ir")]
 QUICK = ("--size", "tiny", "--rows", 4, "--word-types", 60, "--max-steps", 4, "--evaluate-every", 4, "--tokenised")
@@ -155,3 +164,109 @@ def test_a_model_does_not_take_the_place_of_the_one_it_is_anchored_to(command, f
     ended = command(*words_of(folder, tmp_path / "aa", "--anchored-to", tmp_path / "aa", "-d", folder / "aa-bb.tsv"))
     assert ended.status == 2
     assert "is the model to start from" in ended.complaints[0]
+
+
+# --------------------------------------------------------------------------------------------------- recipes
+
+RECIPE = """
+name = "anchored"
+reference = "aa"
+
+[corpus.aa]
+text = "aa.txt"
+model = "aa"
+treebank = { train = "trees.conllu", dev = "trees.conllu" }
+
+[corpus.cc]
+text = "aa.txt"
+model = "aa"
+treebank = { train = "trees.conllu", dev = "trees.conllu" }
+
+[corpus.bb]
+text = "bb.txt"
+treebank = { test = "trees.conllu" }
+
+[mapping]
+dictionaries = "{target}-{source}.tsv"
+
+[parsing]
+train_on = ["aa", "cc"]
+test_on = ["bb"]
+systems = ["anchored"]
+pos = ["none"]
+"""
+"""A reference, a language with a ready model, and one with little text."""
+
+
+@pytest.fixture(scope="module")
+def recipe(folder: Path) -> Path:
+    (folder / "trees.conllu").touch()  # nothing here is parsed
+    shutil.copy(folder / "aa-bb.tsv", folder / "aa-cc.tsv")
+    (folder / "anchored.toml").write_text(RECIPE, encoding="utf-8")
+    return folder / "anchored.toml"
+
+
+ANCHORED = 'parsing.systems=["aligned", "anchored"]'
+
+
+def plan(recipe: Path, *overrides: str) -> dict[str, Stage]:
+    return {stage.name: stage for stage in plan_stages(load_recipe(recipe, overrides=overrides), Path("/run"))}
+
+
+def test_in_a_recipe_every_language_but_the_reference_has_a_second_model_that_is_anchored(tiny_recipe):
+    stages = plan(tiny_recipe, ANCHORED, 'parsing.pos=["none"]')
+    assert "encoders/qal-anchored" not in stages
+    for language in ("qbe", "qel"):
+        anchored, plain = stages[f"encoders/{language}-anchored"], stages[f"encoders/{language}"]
+        assert set(anchored.inputs) == {"text", "encoders/qal", "dictionary"}
+        assert anchored.arguments["anchored"] and anchored.arguments["reference"] == Path("/run/encoders/qal")
+        assert anchored.arguments["dictionary"].name == f"{language}-qal.train.tsv"
+        assert anchored.arguments["settings"].start == "reference"
+        assert (set(plain.inputs), plain.arguments["settings"].start) == ({"text"}, "cooccurrences")
+        mapped = stages[f"mapping/{language}-anchored"]
+        assert set(mapped.inputs) >= {f"lexicon/{language}-anchored", "lexicon/qal"}
+    read = stages["parsed/anchored-none"].inputs
+    assert {"vectors/qel-anchored-tested", "mapping/qel-anchored"} <= set(read)
+    assert {"vectors/qal", "vectors/qbe-anchored"} <= set(stages["parsing/anchored-none"].inputs)
+
+
+def test_in_a_recipe_a_model_that_is_given_is_read_as_it_is(recipe):
+    stages = plan(recipe)
+    assert {name for name in stages if name.startswith("encoders/")} == {
+        "encoders/aa",
+        "encoders/cc",
+        "encoders/bb",
+        "encoders/bb-anchored",
+    }
+    assert {"vectors/cc", "mapping/cc"} <= set(stages["parsing/anchored-none"].inputs)
+    assert {"vectors/bb-anchored-tested", "mapping/bb-anchored"} <= set(stages["parsed/anchored-none"].inputs)
+
+
+def test_how_models_are_anchored_changes_these_and_no_others(tiny_recipe):
+    before, after = (plan(tiny_recipe, ANCHORED, f"encoders.anchoring.weight={weight}") for weight in (1.0, 2.0))
+    changed = {name for name in before if name.startswith("encoders/") and before[name].key != after[name].key}
+    assert changed == {"encoders/qbe-anchored", "encoders/qel-anchored"}
+
+
+def test_an_anchored_model_may_start_from_counts(tiny_recipe):
+    stages = plan(tiny_recipe, ANCHORED, "encoders.anchoring.start_from_model=false", 'encoders.start="reference"')
+    assert stages["encoders/qel-anchored"].arguments["settings"].start == "cooccurrences"
+    assert stages["encoders/qel"].arguments["settings"].start == "reference"
+
+
+def test_a_run_scores_plain_and_anchored_models_of_the_same_text(tiny_recipe, tmp_path):
+    done = run(tiny_recipe, tmp_path / "run", overrides=[ANCHORED, 'parsing.pos=["none"]'])
+    assert [(score.system, score.language) for score in done.scores] == [("aligned", "qel"), ("anchored", "qel")]
+    card = ELMoEncoder.load(done.folder / "encoders" / "qel-anchored").card
+    assert (card["anchored_to"], card["started_from"]) == ("qal", "qal")
+    vectors = [row["vectors"] for row in done.precision if row["source"] == "qel"]
+    assert vectors == ["anchored layer"] * 3 + ["layer"] * 3
+    parser = load_trained(done.folder, system="anchored")
+    sentences = list(iterate_conllu(done.folder / "corpus" / "qel" / "test.conllu", language="qel"))
+    gold = read_scores([done.folder])[1]
+    assert gold.las == attachment_scores(sentences, list(parser.parse(sentences))).las
+
+
+def test_a_recipe_without_a_dictionary_cannot_anchor(recipe):
+    with pytest.raises(RecipeError, match=r"mapping\.dictionaries: missing\. Expected a pattern"):
+        load_recipe(recipe, overrides=['mapping.dictionaries=""', "mapping.method.method=self_learning"])
