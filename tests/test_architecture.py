@@ -27,6 +27,7 @@ PIPELINE = ["compute", "corpus", "encoders", "lexicon", "mapping", "parsing", "r
 SURFACE = [
     "recipe_messages",
     "recipe",
+    "rich_language",
     "stages",
     "mapping_stage",
     "stage",

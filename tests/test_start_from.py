@@ -253,7 +253,7 @@ def test_a_dictionary_that_is_none_is_refused_and_leaves_nothing(command, folder
 def test_a_dictionary_alone_is_refused(command, folder, tmp_path):
     ended = command(*words_of(folder, tmp_path / "bb", "-d", folder / "bb-aa.tsv"))
     assert ended.status == 2
-    assert "--dictionary: found without --start-from. Expected both, or neither" in ended.complaints[0]
+    assert "--dictionary: found without --start-from or --anchored-to. Expected both, or none" in ended.complaints[0]
     assert list(tmp_path.iterdir()) == []
 
 

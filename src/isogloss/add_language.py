@@ -20,6 +20,7 @@ from isogloss.bundle import (
     ALIGNMENTS,
     ANCHORS,
     BUNDLE,
+    PARSER,
     Bundle,
     open_bundle,
     put_in_place,
@@ -125,6 +126,7 @@ def add_language(
         )
         key = stages[-1].key
         if (out / BUNDLE).is_file() and (facts := open_bundle(out).languages.get(language, {})).get("key") == key:
+            shutil.rmtree(work, ignore_errors=True)
             return dict(facts)
         refuse_to_replace(out)
         missing = [stage for stage in stages if not up_to_date(work / stage.name, stage.key)]
@@ -297,7 +299,7 @@ def _plan(
         "evidence",
         make_evidence,
         {"language": language},
-        inputs={found.name: found.key, "models": hash_of_text(bundle.folder / BUNDLE)},
+        inputs={found.name: found.key, "parser": read_manifest(bundle.folder / PARSER).key},
         arguments={
             "language": language,
             "corpus": corpus,

@@ -13,7 +13,7 @@ from isogloss import stages as work
 from isogloss.artifacts import read_manifest
 from isogloss.corpus.invented.family import FamilySettings
 from isogloss.mapping_stage import LOWEST_LAYER, make_alignments
-from isogloss.plan_contents import INVENTED_LICENCE, content_of, limits_of
+from isogloss.plan_contents import INVENTED_LICENCE, content_of, limits_of, training_of
 from isogloss.plan_parsers import add_parsers
 from isogloss.planner import TESTED, Planner
 from isogloss.recipe import Recipe
@@ -35,12 +35,19 @@ def plan_stages(recipe: Recipe, folder: Path) -> list[Stage]:
             planner.add_encoder(language)
             planner.add_anchors(language)
             planner.add_vectors(language)
+    if "anchored" in recipe.parsing.systems:
+        for language in recipe.languages:
+            if (name := recipe.name_in("anchored", language)) != language:
+                planner.add_encoder(language, name=name)
+                planner.add_anchors(language, name=name)
+                planner.add_vectors(language, name=name)
+                planner.add_alignments(language, of="lexicon", name=f"mapping/{name}", anchors=f"lexicon/{name}")
     if "static" in recipe.parsing.systems:
         for language in recipe.languages:
             planner.add_static(language)
     for language in recipe.languages:
         if language != recipe.reference:
-            if "aligned" in recipe.parsing.systems or "anchors-only" in recipe.parsing.systems:
+            if {"aligned", "anchors-only", "anchored"} & set(recipe.parsing.systems):
                 planner.add_alignments(language, of="lexicon", name=f"mapping/{language}")
             if "static" in recipe.parsing.systems:
                 planner.add_alignments(language, of="static", name=f"mapping/{language}-static")
@@ -67,31 +74,37 @@ class _Planner(Planner):
             )
         )
 
-    def add_encoder(self, language: str) -> None:
-        """Plan one language's language model."""
+    def add_encoder(self, language: str, *, name: str | None = None) -> None:
+        """Plan one language's language model; under another `name`, one that is anchored to the reference's."""
         recipe, corpus = self.recipe, self.corpora[language]
         if corpus.model is not None:
             self._take_encoder(language, Path(corpus.model))
             return
-        settings = recipe.encoders
-        after_reference = settings.start == "reference" and language != recipe.reference
-        if settings.start == "reference" and not after_reference:
-            settings = settings.model_copy(update={"start": "cooccurrences"})
+        settings, anchored = recipe.encoders, name is not None
+        starts = settings.anchoring.start_from_model if anchored else settings.start == "reference"
+        if language == recipe.reference:
+            starts = False
+        if starts or settings.start == "reference":
+            settings = settings.model_copy(update={"start": "reference" if starts else "cooccurrences"})
         first = f"encoders/{recipe.reference}"
-        reference = self.inputs_of(first) if after_reference else {}
+        reference = self.inputs_of(first) if starts or anchored else {}
+        dictionary = self._named(self._dictionaries[0], language, corpus.dictionary) if anchored else None
+        pairs = {"dictionary": self.content(dictionary)} if dictionary is not None else {}
         stage = Stage(
-            name=f"encoders/{language}",
+            name=f"encoders/{name or language}",
             kind="encoder",
             make=work.make_encoder,
             settings=limits_of(corpus, language)
-            | {"training": content_of(settings), "seed": recipe.seed, "threads": recipe.compute.threads},
-            inputs={"text": self.content(corpus.text)} | reference,
+            | {"training": training_of(settings, anchored=anchored)}
+            | {"seed": recipe.seed, "threads": recipe.compute.threads},
+            inputs={"text": self.content(corpus.text)} | reference | pairs,
             after=(*self.after_corpus, *reference),
             licences=self.licences(language),
             seed=recipe.seed,
         )
         more = {"settings": settings, "seed": recipe.seed} | self.resumable(stage)
-        more["reference"] = self.folder / first if after_reference else None
+        more["reference"] = self.folder / first if reference else None
+        more |= {"dictionary": dictionary, "anchored": True} if anchored else {}
         self.add(stage, corpus=corpus, language=language, **more)
 
     def _take_encoder(self, language: str, model: Path) -> None:
@@ -110,12 +123,13 @@ class _Planner(Planner):
             )
         )
 
-    def add_vectors(self, language: str) -> None:
+    def add_vectors(self, language: str, *, name: str | None = None) -> None:
         """Plan to encode one language's treebank, once for all parsers that read it.
 
         What parsers learn from and what they are tested on stand apart: another test set makes no other parser.
         """
-        corpus, encoder, parsing = self.corpora[language], f"encoders/{language}", self.recipe.parsing
+        name = name or language
+        corpus, encoder, parsing = self.corpora[language], f"encoders/{name}", self.recipe.parsing
         upper_bound = "supervised" in parsing.systems and language in parsing.test_on
         learned_from = ("train", "dev") if language in parsing.train_on or upper_bound else ()
         tested_on = parsing.test_splits if language in parsing.test_on else ()
@@ -126,7 +140,7 @@ class _Planner(Planner):
             limits = {"max_trees": corpus.max_trees} if "train" in splits else {}
             self.add(
                 Stage(
-                    name=f"vectors/{language}{ending}",
+                    name=f"vectors/{name}{ending}",
                     kind="vectors",
                     make=work.make_vectors,
                     settings={"splits": list(splits), **limits, "threads": self.recipe.compute.threads},
@@ -139,12 +153,13 @@ class _Planner(Planner):
                 splits=splits,
             )
 
-    def add_anchors(self, language: str) -> None:
+    def add_anchors(self, language: str, *, name: str | None = None) -> None:
         """Plan one language's anchors."""
-        corpus, encoder = self.corpora[language], f"encoders/{language}"
+        name = name or language
+        corpus, encoder = self.corpora[language], f"encoders/{name}"
         self.add(
             Stage(
-                name=f"lexicon/{language}",
+                name=f"lexicon/{name}",
                 kind="anchors",
                 make=work.make_anchors,
                 settings=limits_of(corpus, language)
@@ -181,33 +196,44 @@ class _Planner(Planner):
             seed=self.recipe.seed,
         )
 
-    def add_alignments(self, language: str, *, of: str, name: str, search: bool = False) -> None:
-        """Plan one language's alignments with the reference, of anchors or of static vectors; or search for them."""
+    @property
+    def _dictionaries(self) -> tuple[str, str]:
+        """The patterns of the files to learn from and to test on."""
+        if self.recipe.invented is not None:
+            base = str(self.folder / "corpus" / "dictionaries" / "{source}-{target}")
+            return f"{base}.train.tsv", f"{base}.test.tsv"
+        return self.recipe.mapping.dictionaries, self.recipe.mapping.test_dictionaries
+
+    def _named(self, pattern: str, language: str, own: str | None) -> Path | None:
+        """Return the dictionary of one language with the reference: the one it names itself, or that of the pattern."""
+        name = pattern.replace("{source}", language).replace("{target}", self.recipe.reference) if own is None else own
+        return Path(name) if name else None
+
+    def add_alignments(
+        self, language: str, *, of: str, name: str, search: bool = False, anchors: str | None = None
+    ) -> None:
+        """Plan one language's alignments with the reference, of anchors or of static vectors; or search for them.
+
+        Args:
+            language: Its code.
+            of: ``lexicon`` or ``static``, where the vectors are.
+            name: Of the stage.
+            search: Whether to do without a dictionary.
+            anchors: The stage that made the language's own, where it is not called like the language.
+        """
         mapping, reference = self.recipe.mapping, self.recipe.reference
         if search:
             mapping = mapping.model_copy(update={"method": mapping.without_dictionary})
-        train, test = mapping.dictionaries, mapping.test_dictionaries
-        if self.recipe.invented is not None:
-            base = str(self.folder / "corpus" / "dictionaries" / "{source}-{target}")
-            train, test = f"{base}.train.tsv", f"{base}.test.tsv"
-
+        train, test = self._dictionaries
         # The columns of a dictionary come in the order in which the pattern names the two languages.
         pattern = (train if mapping.needs_dictionary else "") or test
         turned = pattern.rfind("{target}") < pattern.rfind("{source}")
-        corpus = self.corpora[language]
-
-        def named(own: str | None, pattern: str) -> Path | None:
-            if own is not None:
-                return Path(own) if own else None
-            name = pattern.replace("{source}", language).replace("{target}", reference)
-            return Path(name) if name else None
-
-        files = {
-            "dictionary": named(corpus.dictionary, train) if mapping.needs_dictionary else None,
-            "test_dictionary": named(corpus.test_dictionary, test),
+        of_both = anchors or f"{of}/{language}", f"{of}/{reference}"
+        own = self.corpora[language]
+        named = {
+            "dictionary": self._named(train, language, own.dictionary) if mapping.needs_dictionary else None,
+            "test_dictionary": self._named(test, language, own.test_dictionary),
         }
-        anchors = f"{of}/{language}", f"{of}/{reference}"
-        dictionaries = {use: self.content(file) for use, file in files.items() if file is not None}
         self.add(
             Stage(
                 name=name,
@@ -220,17 +246,18 @@ class _Planner(Planner):
                     "method": mapping.method.model_dump(mode="json"),
                     "seed": self.recipe.seed,
                 },
-                inputs=self.inputs_of(*anchors) | dictionaries,
-                after=anchors,
+                inputs=self.inputs_of(*of_both)
+                | {what: self.content(path) for what, path in named.items() if path is not None},
+                after=of_both,
             ),
             source=language,
             target=reference,
-            source_anchors=self.folder / anchors[0],
-            target_anchors=self.folder / anchors[1],
+            source_anchors=self.folder / of_both[0],
+            target_anchors=self.folder / of_both[1],
             reversed_columns=turned,
-            **files,
+            **named,
             settings=mapping.method,
             guide=None if mapping.needs_dictionary else LOWEST_LAYER,
             seed=self.recipe.seed,
-            vectors="static" if of == "static" else "layer",
+            vectors={"static": "static", f"lexicon/{language}-anchored": "anchored layer"}.get(anchors or of, "layer"),
         )

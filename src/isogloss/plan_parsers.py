@@ -247,19 +247,20 @@ def _space(
     mapped = tuple(language for language in members if aligned and language != reference)
     vectors, road = ENDINGS.get(system, ("lexicon", ""))
     in_context = () if system in ("static", "anchors-only") else members
-    needed = [f"{vectors}/{language}" for language in members]
+    names = {language: planner.recipe.name_in(system, language) for language in members}
+    needed = [f"{vectors}/{name}" for name in names.values()]
     encoders = {
-        language: f"vectors/{language}{ending}"
+        language: f"vectors/{names[language]}{ending}"
         if language in languages and language not in live
-        else f"encoders/{language}"
+        else f"encoders/{names[language]}"
         for language in in_context
     }
-    needed += [*encoders.values(), *(f"mapping/{language}{road}" for language in mapped)]
+    needed += [*encoders.values(), *(f"mapping/{names[language]}{road}" for language in mapped)]
     plan = SpacePlan(
         system=system,
         reference=reference,
-        anchors={language: planner.folder / vectors / language for language in members},
+        anchors={language: planner.folder / vectors / name for language, name in names.items()},
         encoders={language: planner.folder / name for language, name in encoders.items()},
-        alignments={language: planner.folder / "mapping" / f"{language}{road}" for language in mapped},
+        alignments={language: planner.folder / "mapping" / f"{names[language]}{road}" for language in mapped},
     )
     return plan, tuple(needed)

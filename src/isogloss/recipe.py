@@ -25,9 +25,11 @@ from isogloss.parsing.settings import ParserSettings, TuningSettings
 from isogloss.recipe_messages import explain
 from isogloss.settings import Settings
 
-System = Literal["pos-only", "unaligned", "anchors-only", "static", "aligned-no-dictionary", "aligned", "supervised"]
+System = Literal[
+    "pos-only", "unaligned", "anchors-only", "static", "aligned-no-dictionary", "aligned", "anchored", "supervised"
+]
 """What a parser reads, and what it was trained on; see `ParsingRecipe.systems`."""
-ALIGNED = ("anchors-only", "static", "aligned-no-dictionary", "aligned")
+ALIGNED = ("anchors-only", "static", "aligned-no-dictionary", "aligned", "anchored")
 """Systems whose languages share one space."""
 Pos = Literal["none", "predicted", "gold"]
 _PARSER = rf"^({'|'.join(get_args(System))})-({'|'.join(get_args(Pos))})$"
@@ -93,7 +95,9 @@ class ParsingRecipe(Settings):
     systems: tuple[System, ...] = ("pos-only", "unaligned", "anchors-only", "aligned", "supervised")
     """`pos-only`: tags and nothing else. `unaligned`: each language's own space. `anchors-only`: aligned anchors, no
     context. `static`: aligned word vectors from counts. `aligned`: the method. `aligned-no-dictionary`: the method, its
-    alignment found without one. `supervised`: the target's own treebank, the upper bound."""
+    alignment found without one. `anchored`: the method for little text; every language but the reference whose `model`
+    is not given has a second language model, anchored to the reference's by the dictionary (`encoders.anchoring`).
+    `supervised`: the target's own treebank, the upper bound."""
     fewer: dict[Annotated[str, Field(pattern=_ROW)], tuple[Code, ...]] = Field(default_factory=dict)
     """What is tested on some of `test_on` only, or on none, to save time: a system, or a system with one kind of tags,
     such as `unaligned-gold`."""
@@ -153,6 +157,12 @@ class Recipe(Settings):
     def needs_alignment(self) -> bool:
         """Whether any system reads aligned vectors."""
         return any(system in ALIGNED for system in self.parsing.systems)
+
+    def name_in(self, system: str, language: str) -> str:
+        """Return what the folders of a language are called in a system: `anchored` has language models of its own."""
+        ready = language in self.corpus and self.corpus[language].model is not None
+        own = system == "anchored" and language != self.reference and not ready
+        return f"{language}-anchored" if own else language
 
 
 def load_recipe(path: Path, *, overrides: Sequence[str] = ()) -> Recipe:
@@ -216,10 +226,14 @@ def _check_layer(path: Path, recipe: Recipe) -> None:
     """Check that the language models can start as asked and have the parser's layer, before any is trained."""
     model, layer = recipe.encoders.model, recipe.parsing.parser.layer
     shape = SIZES[model] if isinstance(model, str) else model
-    if recipe.encoders.start == "reference" and not shape.word_types:
+    started = recipe.encoders.start == "reference" and "start"
+    if "anchored" in recipe.parsing.systems and recipe.encoders.anchoring.start_from_model:
+        started = started or "anchoring.start_from_model"
+    if started and not shape.word_types:
         raise RecipeError(
-            f'{path}, encoders.start: found "reference" with a model whose word_types is 0. Expected word vectors: by '
-            f"them words find their places. Raise encoders.model.word_types, or choose another start."
+            f"{path}, encoders.{started}: found a start from the reference, with a model whose word_types is 0. "
+            f"Expected word vectors: by them words find their places. Raise encoders.model.word_types, or choose "
+            f"another start."
         )
     top = shape.layers
     if any(entry.model is not None for entry in recipe.corpus.values()):
@@ -272,7 +286,8 @@ def _check_languages(path: Path, recipe: Recipe) -> None:
         for language in recipe.languages:
             if recipe.corpus[language].text is None:
                 raise RecipeError(f"{path}, corpus.{language}.text: missing. Expected raw text. Add the file.")
-    if recipe.needs_alignment and recipe.mapping.needs_dictionary and not recipe.mapping.dictionaries:
+    asks_for_pairs = recipe.mapping.needs_dictionary or "anchored" in recipe.parsing.systems
+    if recipe.needs_alignment and asks_for_pairs and not recipe.mapping.dictionaries:
         raise RecipeError(
             f"{path}, mapping.dictionaries: missing. Expected a pattern such as '{{data}}/{{target}}-{{source}}.tsv', "
             f"since parsing.systems asks for aligned vectors. Add it."

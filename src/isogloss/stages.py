@@ -18,6 +18,7 @@ from isogloss.compute.interruption import raise_if_stop_requested
 from isogloss.compute.workers import report
 from isogloss.errors import ArtifactError
 from isogloss.recipe import LanguageCorpus, Pos, System
+from isogloss.rich_language import Lent, lend
 
 SECONDS_BETWEEN_REPORTS = 0.5
 
@@ -42,11 +43,12 @@ def make_encoder(
     processes: Any = None,
     reference: Path | None = None,
     dictionary: Path | None = None,
+    anchored: bool = False,
 ) -> Mapping[str, Any]:
     """Train one language's language model, alone or with other processes; those after the first have no draft.
 
-    With a `reference`, the model of another language, it starts from that one; with a `dictionary`, a file whose first
-    column is this language, from its pairs in place of words spelt alike.
+    With a `reference`, the model of another language, it starts from that one, or is anchored to it, or both; with a
+    `dictionary` of the two, by its pairs in place of words spelt alike. See `isogloss.rich_language`.
     """
     from isogloss.compute.checkpoints import Checkpoints
     from isogloss.compute.processes import ALONE
@@ -64,23 +66,9 @@ def make_encoder(
             more = perplexities if step.score is not None else {}
             pace(step, steps, unit="words", per_step=settings.rows * settings.unroll, **more)
 
-    def transfer(model: Any, vocabulary: Any, vectors: Any) -> None:
-        from isogloss.encoders.elmo.embedder import ELMoEncoder
-        from isogloss.mapping.transfer import start_from_model
-
-        assert reference is not None
-        trained = ELMoEncoder.load(reference)
-        pairs = None
-        if dictionary is not None:
-            pairs = read_dictionary_of(dictionary, language, trained.language, False)
-        start_from_model(model, vocabulary, vectors, reference=trained, dictionary=pairs)
-
-    started_from = {}
+    lent = Lent()
     if reference is not None:
-        settings_of_reference = json.loads((reference / "settings.json").read_text(encoding="utf-8"))
-        seed_pairs = "spelt alike" if dictionary is None else "dictionary"
-        started_from = {"started_from": settings_of_reference["language"], "seed_pairs": seed_pairs}
-
+        lent = lend(reference, language=language, settings=settings, dictionary=dictionary, anchored=anchored)
     assert corpus.text is not None
     encoder = train_bilm(
         Path(corpus.text),
@@ -92,11 +80,12 @@ def make_encoder(
         checkpoints=Checkpoints(checkpoints, fingerprint=key, processes=processes),
         on_step=tell,
         on_evaluation=note,
-        transfer=transfer if reference is not None else None,
+        transfer=lent.transfer,
+        beside=lent.beside,
         precision=precision,
         processes=processes,
     )
-    encoder.card |= started_from
+    encoder.card |= lent.card
     if draft is not None:
         encoder.save(draft)
     return {"card": encoder.card}

@@ -22,6 +22,7 @@ System = Literal[
     "static",
     "aligned-no-dictionary",
     "aligned",
+    "anchored",
     "supervised",
 ]
 """What a parser read and learned from, in the order of tables: from the lower bounds to the upper one."""

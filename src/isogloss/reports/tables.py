@@ -29,6 +29,7 @@ LABELS: dict[str, str] = {
     "static": "static vectors",
     "aligned-no-dictionary": "aligned, no dictionary",
     "aligned": "aligned",
+    "anchored": "anchored and aligned",
     "supervised": "supervised (upper bound)",
 }
 HEADINGS = ("system", "POS", "LAS", "UAS", "gap closed", "words")
@@ -39,7 +40,7 @@ _CSV_HEADINGS = (
     *("las_percent", "las_low_percent", "las_high_percent", "las_sd_percent"),
     *("uas_percent", "uas_sd_percent", "gap_closed_percent", "words", "seeds"),
 )
-_BETWEEN = ("anchors-only", "static", "aligned-no-dictionary", "aligned")
+_BETWEEN = ("anchors-only", "static", "aligned-no-dictionary", "aligned", "anchored")
 """Systems between the two bounds, for which the share of the gap is told."""
 
 
