@@ -108,8 +108,8 @@ class _Faults:
         """Say at the end how many there were."""
         if self._count:
             raise PartlyDone(
-                f"{name}: {self._count:,} of its sentences could not be parsed, as told above. Expected none. The others "
-                f"are parsed; mend these and parse them again."
+                f"{name}: {self._count:,} of its sentences could not be parsed, as told above. Expected none. The "
+                f"others are parsed; mend these and parse them again."
             )
 
 
