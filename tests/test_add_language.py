@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from isogloss.add_language import MOST_PASSES, add_language, training_for
+from isogloss.add_language import add_language
 from isogloss.artifacts import hash_file
 from isogloss.bundle import open_bundle, write_bundle
 from isogloss.bundle_commands import make_bundle
@@ -13,6 +13,7 @@ from isogloss.corpus.conllu import read_conllu
 from isogloss.corpus.invented.family import FamilySettings, write_family
 from isogloss.encoders.elmo.settings import SIZES
 from isogloss.errors import ArtifactError, DataError, DictionaryError, OutputError, TextError
+from isogloss.language_budget import MOST_PASSES, TextSize, training_for
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,7 @@ def test_what_is_told_of_the_language_is_what_the_bundle_tells(added):
     assert 0 <= evidence["precision@1"] <= evidence["precision@5"] <= 1
     assert 0 < evidence["confidence"] < 1
     assert facts["road"] == "the dictionary"
+    assert facts["anchored"], "200 sentences are few"
     assert facts["expected"] in ("good", "fair", "poor")
     assert facts["reasons"]
 
@@ -109,10 +111,13 @@ def test_after_a_stop_the_same_command_goes_on_whichever_column_comes_first(fami
     assert "qdo" in open_bundle(tmp_path / "new").languages
 
 
-def test_without_a_dictionary_words_spelt_alike_lead_somewhere(command, family, models, tmp_path):
-    out = tmp_path / "new"
-    words = ("add-language", "qdo", "--text", family / "qdo" / "text.txt", "-o", out, "--to", models.folder)
-    ended = command(*words, "--max-sentences", 100)
+def test_without_a_dictionary_loan_words_lead_somewhere(command, family, models, tmp_path):
+    loans = (models.folder / "qal" / "vocabulary.txt").read_text(encoding="utf-8").split()[4:64:2]
+    loans = [word for word in loans if len(word) > 3][:20]
+    lines = (family / "qdo" / "text.txt").read_text(encoding="utf-8").splitlines()
+    text, out = tmp_path / "loans.txt", tmp_path / "new"
+    text.write_text("".join(f"{loans[n % len(loans)]} {line}\n" for n, line in enumerate(lines)), encoding="utf-8")
+    ended = command("add-language", "qdo", "--text", text, "-o", out, "--to", models.folder)
     assert ended.status == 0, ended.errors
     assert "Dovish (qdo) is in" in ended.output
     assert "aligned by words spelt alike" in ended.output
@@ -188,6 +193,13 @@ def test_nothing_is_replaced(family, models, tmp_path):
     ],
 )
 def test_a_small_text_is_read_many_times_and_of_a_large_one_a_part(words, passes, steps, dropout):
-    training = training_for(words, SIZES["small"])
+    training = training_for(TextSize(words, sentences=20_000), SIZES["small"], dictionary=True).settings
     assert (training.epochs, training.loop.max_steps, training.dropout) == (passes, steps, dropout)
     assert training.start == "reference"
+
+
+@pytest.mark.parametrize(
+    ("sentences", "dictionary", "anchored"), [(9_999, True, True), (9_999, False, False), (10_000, True, False)]
+)
+def test_a_very_small_text_with_a_dictionary_is_held_to_the_reference(sentences, dictionary, anchored):
+    assert training_for(TextSize(90_000, sentences), SIZES["small"], dictionary=dictionary).anchored is anchored

@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from isogloss.added_language import make_added_alignments, make_evidence, roads_for
 from isogloss.artifacts import only_writer, read_manifest, remove_drafts, up_to_date, writing_to
@@ -34,20 +34,10 @@ from isogloss.compute.settings import ComputeSettings
 from isogloss.compute.workers import Event, Task, run_tasks
 from isogloss.errors import ArtifactError, DataError, DictionaryError
 from isogloss.expectation import expectation
+from isogloss.language_budget import ROOMY_TEXT, size_of, training_for
 from isogloss.recipe import LanguageCorpus
 from isogloss.stage import Stage, run_stage
 from isogloss.stages import make_anchors, make_encoder
-
-if TYPE_CHECKING:
-    from isogloss.encoders.elmo.settings import BiLMSettings, BiLMTrainingSettings
-
-PLACES = 1_600_000
-"""Words that a language model reads in all: a text is passed through until so many are read …"""
-MOST_PLACES = 3_000_000
-"""… but a large text is read once, at most so far."""
-MOST_PASSES = 12
-ROOMY_TEXT = 1_000_000
-"""Words from which on a text is large enough to be learned from with little dropout."""
 
 
 def add_language(
@@ -145,6 +135,7 @@ def add_language(
             "trees": False,
             "scores": [],
             "road": road,
+            "anchored": "anchored_to" in read_manifest(work / "encoders" / language).content["card"],
             "evidence": evidence,
             "expected": grade,
             "reasons": list(reasons),
@@ -153,37 +144,6 @@ def add_language(
         _assemble(bundle, work, out, language, facts)
         shutil.rmtree(work, ignore_errors=True)
     return facts
-
-
-def training_for(words: int, shape: "BiLMSettings") -> "BiLMTrainingSettings":
-    """Choose how a language model is trained from so much text: the one place where this is decided.
-
-    All start from the reference's model. A small text is read many times, with much dropout; of a large one a part will
-    do. These are the budgets of the models that come with the project (docs/results.md).
-
-    Args:
-        words: Of the text, counted up to `MOST_PLACES`.
-        shape: Of the reference's model.
-    """
-    from isogloss.encoders.elmo.settings import BiLMLoopSettings, BiLMTrainingSettings
-
-    settings = BiLMTrainingSettings(model=shape, start="reference")
-    per_step = settings.rows * settings.unroll
-    passes = max(1, min(MOST_PASSES, round(PLACES / max(1, words))))
-    steps = max(1, min(MOST_PLACES, passes * words) // per_step)
-    small = words < ROOMY_TEXT
-    return settings.model_copy(
-        update={
-            "epochs": passes,
-            "dropout": (0.3 if passes == MOST_PASSES else 0.2) if small else 0.1,
-            "loop": BiLMLoopSettings(
-                max_steps=steps,
-                learning_rate=6e-3,
-                evaluate_every=max(1, steps // 8),
-                patience=3 if passes == MOST_PASSES else 0,
-            ),
-        }
-    )
 
 
 def _old_bundle(to: Path | None, work: Path) -> Bundle:
@@ -217,10 +177,11 @@ def _plan(
 
     reference, model = bundle.reference, bundle.folder / bundle.reference
     bundle.check(reference)
-    words = _count_words(corpus, language)
+    size = size_of(corpus, language)
     shape = json.loads((model / "settings.json").read_text(encoding="utf-8"))["model"]
-    training = training_for(words, BiLMSettings.model_validate(shape))
-    anchor_settings = AnchorSettings(min_count=5 if words >= ROOMY_TEXT else 2, max_types=30_000, max_sentences=100_000)
+    chosen = training_for(size, BiLMSettings.model_validate(shape), dictionary=dictionary is not None)
+    training, least = chosen.settings, 5 if size.words >= ROOMY_TEXT else 2
+    anchor_settings = AnchorSettings(min_count=least, max_types=30_000, max_sentences=100_000)
     precision = choose_precision(precision, choose_device("cpu"))
     read = {"language": language, "tokenised": corpus.tokenised, "max_sentences": corpus.max_sentences}
     inputs = {"text": hash_of_text(Path(corpus.text or ""))}
@@ -239,12 +200,15 @@ def _plan(
         f"encoders/{language}",
         "encoder",
         make_encoder,
-        read | {"training": training.model_dump(mode="json"), "threads": threads, "precision": precision},
+        read
+        | {"training": training.model_dump(mode="json"), "anchored": chosen.anchored}
+        | {"threads": threads, "precision": precision},
         inputs=inputs | given | {"reference": read_manifest(model).key},
     )
     checkpoints = {"checkpoints": work / "checkpoints" / encoder.name, "key": encoder.key}
     how = {"corpus": corpus, "language": language, "settings": training, "seed": seed, "precision": precision}
-    stages[-1] = replace(encoder, arguments={**how, **checkpoints, "reference": model, "dictionary": pairs})
+    lent = {"reference": model, "dictionary": pairs, "anchored": chosen.anchored}
+    stages[-1] = replace(encoder, arguments={**how, **checkpoints, **lent})
 
     gathering = {"settings": anchor_settings, "threads": threads}
     facts = {"anchors": anchor_settings.model_dump(mode="json"), "threads": threads}
@@ -317,35 +281,19 @@ def _plan(
     return stages
 
 
-def _count_words(corpus: LanguageCorpus, language: str) -> int:
-    """Count the words of a text, as far as it matters."""
-    from isogloss.encoders.elmo.streams import TextFile
-
-    text = TextFile(Path(corpus.text or ""), language, corpus.tokenised, max_sentences=corpus.max_sentences)
-    words = 0
-    for line in text.lines(held_out=False):
-        words += len(text.words(line))
-        if words >= MOST_PLACES:
-            break
-    return words
-
-
 def _write_dictionary(path: Path, language: str, bundle: Bundle, work: Path) -> Path:
     """Write a dictionary from the new language to the reference, whichever of the two stands first in its file."""
     from isogloss.corpus.vocabulary import Vocabulary
-    from isogloss.lexicon.dictionary import read_dictionary, write_dictionary
+    from isogloss.lexicon.dictionary import write_dictionary
+    from isogloss.rich_language import dictionary_towards
 
-    known = set(Vocabulary.load(bundle.folder / bundle.reference / "vocabulary.txt").words)
-    as_written = read_dictionary(path, source=bundle.reference, target=language)
-    columns = zip(*as_written.pairs, strict=True)
-    first, second = (sum(word in known or word.lower() in known for word in column) for column in columns)
-    if first == second == 0:
+    known = Vocabulary.load(bundle.folder / bundle.reference / "vocabulary.txt").words
+    pairs = dictionary_towards(path, source=language, target=bundle.reference, target_words=known)
+    if {translation.lower() for _, translation in pairs.pairs}.isdisjoint(word.lower() for word in known):
         raise DictionaryError(
             f"{path}: no word of either column is known to the language model of {bundle.reference!r}. Expected lines "
             f"with a word of that language, a tab, and its translation. Check the file."
         )
-    turned = as_written if second > first else as_written.reversed()
-    pairs = replace(turned, source=language, target=bundle.reference)
     write_dictionary(work / "dictionary.tsv", pairs)
     return work / "dictionary.tsv"
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from isogloss.artifacts import write_atomically
-from isogloss.compute.workers import report
 from isogloss.errors import AlignmentError
 from isogloss.mapping_stage import LOWEST_LAYER, make_alignments
 from isogloss.recipe import LanguageCorpus
@@ -145,11 +144,13 @@ def make_evidence(
     }
     if dictionary is not None:
         pairs = read_dictionary_of(dictionary, language, bundle.reference, False)
-        report("progress", done=0, total=None, rate=0, unit="rounds")
 
         def fit(part: Any) -> Any:
             return fit_alignment(ours, theirs, dictionary=part, settings=roads[0].settings, seed=seed)
 
+        telling = logging.getLogger("isogloss.mapping.fit")
+        level = telling.level
+        telling.setLevel(logging.ERROR)  # that parts of a dictionary have few pairs is what they are for
         try:
             found = cross_validate(fit, ours, theirs, pairs, seed=seed)
             facts |= {
@@ -161,6 +162,8 @@ def make_evidence(
             }
         except AlignmentError as error:  # too few pairs to set any aside
             log.warning("%s", error)
+        finally:
+            telling.setLevel(level)
     assert corpus.text is not None
     text = TextFile(Path(corpus.text), language, corpus.tokenised, training.held_out_every, corpus.max_sentences)
     sentences = [

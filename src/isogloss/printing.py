@@ -45,6 +45,8 @@ def print_parsers(parsers: dict[str, dict[str, Any]]) -> None:
 def print_added(language: str, facts: dict[str, Any], folder: Path) -> None:
     """Print what to expect of a language that was added, and why."""
     print(f"{facts['name']} ({language}) is in {shown(folder)}, aligned by {facts['road']}.")
+    if facts["anchored"]:
+        print("Since the text is small, the words of its model were held to their translations while it learned.")
     print(f"Expected: {facts['expected']}.")
     for reason in facts["reasons"]:
         print(f"- {reason}")
