@@ -4,9 +4,11 @@ A folder uses only what stands above it:
 
     errors ◀ shapes ◀ settings ◀ artifacts                                                    the ground
        ◀ compute ◀ corpus ◀ encoders ◀ lexicon ◀ mapping ◀ parsing ◀ reports ◀ visuals ◀ web   the pipeline
-          ◀ recipe ◀ stages ◀ plan ◀ figures ◀ experiment ◀ display ◀ trained ◀ bundle ◀ commands ◀ lexicon_commands
-          ◀ alignment_folders ◀ bundle_commands ◀ alignment_commands ◀ mapping_commands ◀ language_models ◀ embedding
-          ◀ parsing_files ◀ printing ◀ cli_models ◀ cli_mapping ◀ cli_exchange ◀ cli ◀ __main__
+          ◀ recipe_messages ◀ recipe ◀ stages ◀ planner ◀ plan ◀ figures ◀ experiment ◀ display ◀ trained ◀ bundle
+          ◀ commands ◀ lexicon_commands ◀ alignment_folders ◀ bundle_commands ◀ added_language ◀ expectation
+          ◀ language_budget ◀ add_language ◀ tuning ◀ alignment_commands ◀ mapping_commands ◀ language_models
+          ◀ embedding ◀ parsing_files ◀ printing ◀ cli_models ◀ cli_mapping ◀ cli_exchange ◀ cli_parsers
+          ◀ cli ◀ __main__
 """
 
 import ast
@@ -24,11 +26,16 @@ FILES = sorted(SOURCE.rglob("*.py"))
 GROUND = ["errors", "shapes", "settings", "artifacts"]
 PIPELINE = ["compute", "corpus", "encoders", "lexicon", "mapping", "parsing", "reports", "visuals", "web"]
 SURFACE = [
+    "recipe_messages",
     "recipe",
+    "rich_language",
     "stages",
     "mapping_stage",
     "stage",
     "plan_contents",
+    "few_shot_stage",
+    "planner",
+    "plan_parsers",
     "plan",
     "figures",
     "experiment",
@@ -37,7 +44,16 @@ SURFACE = [
     "bundle",
     "commands",
 ]
-SURFACE += ["lexicon_commands", "alignment_folders", "bundle_commands", "alignment_commands", "mapping_commands"]
+SURFACE += ["lexicon_commands", "alignment_folders", "bundle_commands"]
+SURFACE += [
+    "added_language",
+    "expectation",
+    "language_budget",
+    "add_language",
+    "tuning",
+    "alignment_commands",
+    "mapping_commands",
+]
 SURFACE += [
     "language_models",
     "embedding",
@@ -46,9 +62,9 @@ SURFACE += [
     "cli_models",
     "cli_mapping",
     "cli_exchange",
-    "cli",
-    "__main__",
+    "cli_parsers",
 ]
+SURFACE += ["cli", "__main__"]
 ORDER = [*GROUND, *PIPELINE, *SURFACE]
 LONGEST_FILE = 400
 EVERY_FILE = pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(SOURCE).as_posix())

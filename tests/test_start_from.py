@@ -113,6 +113,18 @@ def test_a_dictionary_serves_where_no_word_is_spelt_alike(command, folder, tmp_p
     assert inputs_of(tmp_path / "bb")["dictionary"] == hash_file(folder / "bb-aa.tsv")
 
 
+def test_a_shrunk_model_lends_its_layers_and_the_softmax_begins_with_counts(folder, others, tmp_path):
+    options = OPTIONS | {"loop": OPTIONS["loop"] | {"learning_rate": 1e-9}}
+    train_lm(folder / "bb.txt", tmp_path / "bb", **options, start_from=others / "shrunk")
+    started, reference = shared_weights(tmp_path / "bb"), shared_weights(others / "shrunk")
+    assert all(torch.allclose(started[name], weight, rtol=0, atol=1e-7) for name, weight in reference.items())
+    encoder = ELMoEncoder.load(tmp_path / "bb")
+    assert encoder.model.softmax is not None
+    counts = torch.tensor(encoder.vocabulary.counts, dtype=torch.float32)
+    expected = torch.log((counts + 1) / counts.mean())
+    torch.testing.assert_close(encoder.model.softmax.bias, expected, rtol=0, atol=1e-6)
+
+
 def test_the_other_model_stays_as_it_was(command, folder, tmp_path):
     before = everything_in(folder / "aa")
     command(*words_of(folder, tmp_path / "bb", "--start-from", folder / "aa"))
@@ -210,7 +222,6 @@ def others(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("nowhere", r"nowhere: no such folder\. Expected a folder written by isogloss"),
         ("empty", r"empty: no manifest\.json\. Expected a folder written by isogloss"),
         ("anchors", r"anchors: holds 'anchors'\. Expected 'encoder'"),
-        ("shrunk", r"shrunk: the model has no softmax"),
         ("characters", r"characters: the model has no vectors of words"),
         ("wide", r"its cell_width is 256, and that of the new model 128\. Expected one size"),
     ],
@@ -242,7 +253,7 @@ def test_a_dictionary_that_is_none_is_refused_and_leaves_nothing(command, folder
 def test_a_dictionary_alone_is_refused(command, folder, tmp_path):
     ended = command(*words_of(folder, tmp_path / "bb", "-d", folder / "bb-aa.tsv"))
     assert ended.status == 2
-    assert "--dictionary: found without --start-from. Expected both, or neither" in ended.complaints[0]
+    assert "--dictionary: found without --start-from or --anchored-to. Expected both, or none" in ended.complaints[0]
     assert list(tmp_path.iterdir()) == []
 
 

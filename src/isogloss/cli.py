@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from isogloss import cli_exchange, cli_mapping, cli_models
+from isogloss import cli_exchange, cli_mapping, cli_models, cli_parsers
 from isogloss.cli_mapping import Json, Language, Out, Seed, Threads, Tokenised
 from isogloss.cli_models import Models
 from isogloss.errors import IsoglossError, RecipeError
@@ -148,9 +148,23 @@ def train_lm(
     start_from: Annotated[
         Path | None, typer.Option(help="Trained model of another language: its recurrent layers are where this begins.")
     ] = None,
+    anchored_to: Annotated[
+        Path | None,
+        typer.Option(
+            help="For little text: trained model of a rich language. This one starts from it, and its words are pulled "
+            "to their translations in training. Needs --dictionary."
+        ),
+    ] = None,
+    anchoring_weight: Annotated[
+        float | None, typer.Option(help="With --anchored-to: how strong the pull is (λ, nats per word); 0 is none.")
+    ] = None,
     dictionary: Annotated[
         Path | None,
-        typer.Option("--dictionary", "-d", help="With --start-from: lines WORD, tab, WORD OF THAT MODEL'S LANGUAGE."),
+        typer.Option(
+            "--dictionary",
+            "-d",
+            help="With --start-from or --anchored-to: lines of a word and its translation, tab between, either order.",
+        ),
     ] = None,
     seed: Seed = 1,
     as_json: Json = False,
@@ -161,6 +175,8 @@ def train_lm(
     train one model: `torchrun --nproc-per-node 2 -m isogloss train-lm …`
 
     Example: `isogloss train-lm es.txt.xz --language es -o models/es --size tiny`
+
+    With little text: `isogloss train-lm kk.txt -l kk --anchored-to models/en --dictionary en-kk.tsv -o models/kk`
     """
     from isogloss.display import showing_progress
     from isogloss.language_models import train_lm as command
@@ -193,6 +209,8 @@ def train_lm(
             precision=precision,
             seed=seed,
             start_from=start_from,
+            anchored_to=anchored_to,
+            anchoring={"weight": anchoring_weight},
             dictionary=dictionary,
             on_event=show,
         )
@@ -282,7 +300,7 @@ def embed(
         print(f"{facts['sentences']} sentences in {out}")
 
 
-for joined in (*cli_mapping.COMMANDS, *cli_exchange.COMMANDS, *cli_models.COMMANDS):
+for joined in (*cli_mapping.COMMANDS, *cli_exchange.COMMANDS, *cli_models.COMMANDS, *cli_parsers.COMMANDS):
     app.command()(joined)
 
 

@@ -1,4 +1,4 @@
-"""The figures of a run: anchors before and after alignment, and a parsed sentence."""
+"""The figures of a run: anchors before and after alignment, a parsed sentence, and curves of few trees."""
 
 import logging
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from pathlib import Path
 from isogloss.artifacts import write_atomically, writing_to
 from isogloss.errors import IsoglossError
 from isogloss.recipe import Recipe
+from isogloss.reports.tables import Block
 from isogloss.stage import Stage
 
 log = logging.getLogger(__name__)
@@ -14,10 +15,10 @@ log = logging.getLogger(__name__)
 WORDS_OF_A_GOOD_EXAMPLE = range(7, 13)
 
 
-def draw_run(recipe: Recipe, folder: Path, stages: Sequence[Stage]) -> list[Path]:
-    """Draw what a finished run can show; return the files.
+def draw_run(recipe: Recipe, folder: Path, stages: Sequence[Stage], blocks: Sequence[Block] = ()) -> list[Path]:
+    """Draw what a finished run can show; return the files. `blocks` are those of its table of scores.
 
-    Without matplotlib the map is left out, with a line in the log.
+    Without matplotlib maps and curves are left out, with a line in the log.
     """
     visuals = folder / "visuals"
     with writing_to(visuals):
@@ -35,7 +36,22 @@ def draw_run(recipe: Recipe, folder: Path, stages: Sequence[Stage]) -> list[Path
         tree = _draw_example(recipe, folder, made, language, visuals / f"tree-{language}.svg")
         if tree is not None:
             drawn.append(tree)
+    for block in blocks:
+        if any(row.trees is not None for row in block.rows):
+            try:
+                drawn.append(_draw_curve(block, visuals / f"learning-curve-{block.language}-{block.split}.svg"))
+            except IsoglossError as error:
+                log.warning("no learning curve: %s", error)
     return drawn
+
+
+def _draw_curve(block: Block, path: Path) -> Path:
+    """Draw how far few trees of a language lead."""
+    from isogloss.visuals.embedding_map import save_figure
+    from isogloss.visuals.learning_curve import draw_learning_curve
+
+    save_figure(draw_learning_curve(block), path)
+    return path
 
 
 def _draw_map(recipe: Recipe, folder: Path, stage: Stage, path: Path) -> Path:

@@ -18,6 +18,7 @@ from isogloss.compute.interruption import graceful_interrupt
 from isogloss.compute.settings import ComputeSettings
 from isogloss.compute.workers import Event, Task, run_tasks
 from isogloss.errors import OutputError, RecipeError
+from isogloss.plan_contents import training_of
 from isogloss.recipe import LanguageCorpus
 from isogloss.stage import Stage, run_stage
 from isogloss.stages import forget_checkpoints, make_encoder
@@ -42,6 +43,8 @@ def train_lm(
     precision: str = "auto",
     seed: int = 1,
     start_from: Path | None = None,
+    anchored_to: Path | None = None,
+    anchoring: dict[str, Any] | None = None,
     dictionary: Path | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
 ) -> dict[str, Any]:
@@ -62,8 +65,11 @@ def train_lm(
         precision: See `choose_precision`.
         seed: Of all chance.
         start_from: A trained model of another language to start from, see `mapping/transfer.py`.
-        dictionary: Lines with a word of this language, a tab, and one of that model's, to find the words' places with;
-            without it, words spelt alike in both.
+        anchored_to: The model of a rich language, to whose words those of this one are pulled by a dictionary, for
+            languages with little text; see `encoders/elmo/anchoring.py`. A shrunk one will do.
+        anchoring: Fields of `AnchoringSettings` by name; None leaves one at its default.
+        dictionary: Lines with a word of this language and one of that model's, a tab between, in either order, to find
+            the words' places with; without it, a start takes words spelt alike in both.
         on_event: Called with everything that the training reports.
 
     Returns:
@@ -75,20 +81,18 @@ def train_lm(
         OutputError: The folder cannot be written, or another process is writing it.
         TrainingError: The text is too short, the loss became infinite, or another process ended.
     """
-    from isogloss.lexicon.dictionary import read_dictionary
-
-    settings = _settings(size, word_types, training or {}, loop or {})
-    built_on: dict[str, str] = {}
-    if start_from is not None:
+    rich = start_from if anchored_to is None else anchored_to
+    if start_from is not None and anchored_to is not None:
+        raise RecipeError(
+            "--anchored-to: found with --start-from. Expected one of them: an anchored model starts from the other, "
+            "too. Leave out --start-from."
+        )
+    settings = _settings(size, word_types, training or {}, loop or {}, anchoring or {})
+    if start_from is not None or (anchored_to is not None and settings.anchoring.start_from_model):
         settings = settings.model_copy(update={"start": "reference"})
-        built_on["reference"] = _check_reference(start_from, settings)
-        if Path(out).resolve() == Path(start_from).resolve():
-            raise OutputError(f"{out}: is the model to start from. Expected another folder. Choose another name.")
-        if dictionary is not None:
-            read_dictionary(dictionary, source="source", target="target")  # refuses what is no dictionary
-            built_on["dictionary"] = hash_of_text(dictionary)
-    elif dictionary is not None:
-        raise RecipeError("--dictionary: found without --start-from. Expected both, or neither. Name a model, too.")
+    built_on = _built_on(rich, dictionary, settings, anchored=anchored_to is not None)
+    if rich is not None and Path(out).resolve() == Path(rich).resolve():
+        raise OutputError(f"{out}: is the model to start from. Expected another folder. Choose another name.")
     threads = checked(ComputeSettings, threads=threads).threads
     out = Path(out).absolute()
     corpus = checked(LanguageCorpus, text=str(readable(text)), tokenised=tokenised, max_sentences=max_sentences)
@@ -109,7 +113,7 @@ def train_lm(
             **({"precision": precision} if precision != "float32" else {}),
             **({"processes": processes.world} if processes.world > 1 else {}),
         }
-        content = settings.model_dump(mode="json", exclude={"loop": {"checkpoint_seconds"}})
+        content = training_of(settings, anchored=anchored_to is not None)
         stage = Stage(
             name=out.name,
             kind="encoder",
@@ -128,8 +132,9 @@ def train_lm(
             "key": stage.key,
             "precision": precision,
             "processes": processes,
-            "reference": start_from,
+            "reference": rich,
             "dictionary": dictionary,
+            "anchored": anchored_to is not None,
         }
         there = processes.first and up_to_date(out, stage.key)
         if not processes.sums([float(there)])[0]:
@@ -143,10 +148,16 @@ def train_lm(
 
 
 def _settings(
-    size: str, word_types: int | None, training: dict[str, Any], loop: dict[str, Any]
+    size: str, word_types: int | None, training: dict[str, Any], loop: dict[str, Any], anchoring: dict[str, Any]
 ) -> "BiLMTrainingSettings":
     """Make settings of a size and of what was asked for; refuse what makes no sense."""
-    from isogloss.encoders.elmo.settings import SIZES, BiLMLoopSettings, BiLMSettings, BiLMTrainingSettings
+    from isogloss.encoders.elmo.settings import (
+        SIZES,
+        AnchoringSettings,
+        BiLMLoopSettings,
+        BiLMSettings,
+        BiLMTrainingSettings,
+    )
 
     def given(values: dict[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in values.items() if value is not None}
@@ -154,28 +165,59 @@ def _settings(
     if size not in SIZES:
         raise RecipeError(f"--size: found {size!r}. Expected one of {', '.join(SIZES)}. Choose one.")
     shape = checked(BiLMSettings, **SIZES[size].model_dump() | given({"word_types": word_types}))
-    return checked(BiLMTrainingSettings, model=shape, loop=checked(BiLMLoopSettings, **given(loop)), **given(training))
+    parts = {
+        "loop": checked(BiLMLoopSettings, **given(loop)),
+        "anchoring": checked(AnchoringSettings, **given(anchoring)),
+    }
+    return checked(BiLMTrainingSettings, model=shape, **parts, **given(training))
 
 
-def _check_reference(folder: Path, settings: "BiLMTrainingSettings") -> str:
-    """Refuse a model that one of these settings cannot start from, before any long work; return its key."""
+def _built_on(
+    rich: Path | None, dictionary: Path | None, settings: "BiLMTrainingSettings", *, anchored: bool
+) -> dict[str, str]:
+    """Check what another language lends, before any long work; return the keys of model and dictionary."""
+    from isogloss.lexicon.dictionary import read_dictionary
+
+    if rich is None:
+        if dictionary is not None:
+            raise RecipeError(
+                "--dictionary: found without --start-from or --anchored-to. Expected both, or none. Name a model, too."
+            )
+        return {}
+    option = "--anchored-to" if anchored else "--start-from"
+    built_on = {"reference": _check_reference(rich, settings, option)}
+    if dictionary is not None:
+        read_dictionary(dictionary, source="source", target="target")  # refuses what is no dictionary
+        built_on["dictionary"] = hash_of_text(dictionary)
+    elif anchored:
+        raise RecipeError(
+            f"--anchored-to {rich}: found without --dictionary. Expected pairs of words: by them the two languages are "
+            f"held together. Give a dictionary."
+        )
+    return built_on
+
+
+def _check_reference(folder: Path, settings: "BiLMTrainingSettings", option: str) -> str:
+    """Refuse a model that one of these settings cannot build on; return its key."""
     manifest = sound_model(folder)
     found = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
     theirs, ours = found["model"], settings.model_dump(mode="json")["model"]
-    odd = [name for name in ours if name != "word_types" and theirs.get(name) != ours[name]]
+    starts = settings.start == "reference"
+    shared = [name for name in ours if name != "word_types"] if starts else ["projection_width"]
+    odd = [name for name in shared if theirs.get(name) != ours[name]]
     if odd:
         raise RecipeError(
-            f"--start-from {folder}: its {odd[0]} is {theirs.get(odd[0])}, and that of the new model {ours[odd[0]]}. "
-            f"Expected one size. Choose it with --size, or start from another model."
+            f"{option} {folder}: its {odd[0]} is {theirs.get(odd[0])}, and that of the new model {ours[odd[0]]}. "
+            f"Expected one size. Choose it with --size, or take another model."
         )
-    if not found.get("predicts", True) or not theirs["word_types"]:
-        what = "vectors of words" if found.get("predicts", True) else "softmax (shrink-lm or import-elmo made it)"
+    if starts and not theirs["word_types"]:
         raise RecipeError(
-            f"--start-from {folder}: the model has no {what}. Expected one as train-lm leaves it. Name that one."
+            f"{option} {folder}: the model has no vectors of words (import-elmo made it, or word_types was 0). "
+            f"Expected one as train-lm makes it. Name that one."
         )
-    if not ours["word_types"]:
+    if starts and not ours["word_types"]:
         raise RecipeError(
-            "--word-types: found 0 with --start-from. Expected word vectors: by them words find their places. Raise it."
+            f"--word-types: found 0 with {option}. Expected word vectors: by them words find their places. Raise it."
         )
     return manifest.key
 

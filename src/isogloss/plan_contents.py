@@ -39,6 +39,11 @@ def content_of(settings: Settings) -> dict[str, Any]:
     return kept(settings.model_dump(mode="json"))
 
 
+def training_of(settings: Settings, *, anchored: bool) -> dict[str, Any]:
+    """Return the settings of a language model's training; those of anchoring only if it is anchored to another."""
+    return {name: value for name, value in content_of(settings).items() if anchored or name != "anchoring"}
+
+
 def limits_of(corpus: LanguageCorpus, language: str) -> dict[str, Any]:
     """Return the settings that say how a raw text is read."""
     return {"language": language, "tokenised": corpus.tokenised, "max_sentences": corpus.max_sentences}

@@ -5,14 +5,13 @@ path stands for `data`, or for the environment variable ``ISOGLOSS_DATA`` where 
 a `RecipeError` that names file, key, value and the nearest valid key.
 """
 
-import difflib
 import os
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, Field, PositiveInt, ValidationError
+from pydantic import Field, PositiveInt, ValidationError
 
 from isogloss.compute.settings import ComputeSettings
 from isogloss.corpus.invented.family import FamilySettings
@@ -22,14 +21,18 @@ from isogloss.encoders.settings import StaticSettings
 from isogloss.errors import RecipeError
 from isogloss.lexicon.settings import AnchorSettings
 from isogloss.mapping.settings import MappingRecipe
-from isogloss.parsing.settings import ParserSettings
+from isogloss.parsing.settings import ParserSettings, TuningSettings
+from isogloss.recipe_messages import explain
 from isogloss.settings import Settings
 
-System = Literal["pos-only", "unaligned", "anchors-only", "static", "aligned-no-dictionary", "aligned", "supervised"]
+System = Literal[
+    "pos-only", "unaligned", "anchors-only", "static", "aligned-no-dictionary", "aligned", "anchored", "supervised"
+]
 """What a parser reads, and what it was trained on; see `ParsingRecipe.systems`."""
-ALIGNED = ("anchors-only", "static", "aligned-no-dictionary", "aligned")
+ALIGNED = ("anchors-only", "static", "aligned-no-dictionary", "aligned", "anchored")
 """Systems whose languages share one space."""
 Pos = Literal["none", "predicted", "gold"]
+_PARSER = rf"^({'|'.join(get_args(System))})-({'|'.join(get_args(Pos))})$"
 _ROW = rf"^({'|'.join(get_args(System))})(-({'|'.join(get_args(Pos))}))?$"
 Code = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 """A language's code, which also names folders."""
@@ -50,10 +53,31 @@ class LanguageCorpus(Settings):
     """Folder of a trained language model, taken as it is; without it one is trained as `encoders` says."""
     treebank: dict[str, str] = Field(default_factory=dict)
     """CoNLL-U files by split: `train`, `dev`, and any others to test on."""
+    dictionary: str | None = None
+    """Its dictionary, where it is not the one that the pattern `mapping.dictionaries` names. Columns as in that one."""
+    test_dictionary: str | None = None
+    """Likewise for `mapping.test_dictionaries`; "" for none."""
     max_trees: PositiveInt | None = None
     """Of `train`, trees after this many are not read; for small budgets."""
     licence: str = ""
     """Of text and trees, for the manifests of what is made from them."""
+
+
+class FewShotRecipe(Settings):
+    """Which unseen languages get a few trees after all, to see how far these lead."""
+
+    languages: Annotated[tuple[Code, ...], Field(min_length=1)]
+    """Languages of `parsing.test_on` that the parsers have not seen, with a treebank's `train` split to draw from."""
+    trees: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (10, 50, 100, 500)
+    """How many trees are drawn; each number makes a parser of its own."""
+    draws: PositiveInt = 1
+    """How many times they are drawn, for a spread over draws."""
+    parsers: tuple[Annotated[str, Field(pattern=_PARSER)], ...] = ("aligned-none",)
+    """Which zero-shot parsers go on: a system and its tags."""
+    from_scratch: bool = True
+    """Whether a parser learns from the same trees alone, too, for comparison, over vectors of the language model."""
+    tuning: TuningSettings = TuningSettings()
+    """How a parser goes on."""
 
 
 class ParsingRecipe(Settings):
@@ -71,7 +95,9 @@ class ParsingRecipe(Settings):
     systems: tuple[System, ...] = ("pos-only", "unaligned", "anchors-only", "aligned", "supervised")
     """`pos-only`: tags and nothing else. `unaligned`: each language's own space. `anchors-only`: aligned anchors, no
     context. `static`: aligned word vectors from counts. `aligned`: the method. `aligned-no-dictionary`: the method, its
-    alignment found without one. `supervised`: the target's own treebank, the upper bound."""
+    alignment found without one. `anchored`: the method for little text; every language but the reference whose `model`
+    is not given has a second language model, anchored to the reference's by the dictionary (`encoders.anchoring`).
+    `supervised`: the target's own treebank, the upper bound."""
     fewer: dict[Annotated[str, Field(pattern=_ROW)], tuple[Code, ...]] = Field(default_factory=dict)
     """What is tested on some of `test_on` only, or on none, to save time: a system, or a system with one kind of tags,
     such as `unaligned-gold`."""
@@ -80,6 +106,8 @@ class ParsingRecipe(Settings):
     as `pos-only` always does."""
     parser: ParserSettings = ParserSettings()
     """The network and its training."""
+    few_shot: FewShotRecipe | None = None
+    """Parsers that go on with a few trees of a language that they had not seen."""
 
 
 class Recipe(Settings):
@@ -130,6 +158,12 @@ class Recipe(Settings):
         """Whether any system reads aligned vectors."""
         return any(system in ALIGNED for system in self.parsing.systems)
 
+    def name_in(self, system: str, language: str) -> str:
+        """Return what the folders of a language are called in a system: `anchored` has language models of its own."""
+        ready = language in self.corpus and self.corpus[language].model is not None
+        own = system == "anchored" and language != self.reference and not ready
+        return f"{language}-anchored" if own else language
+
 
 def load_recipe(path: Path, *, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe and check it, including that the files it names are there.
@@ -165,7 +199,7 @@ def load_recipe(path: Path, *, overrides: Sequence[str] = ()) -> Recipe:
     try:
         recipe = Recipe.model_validate(values)
     except ValidationError as error:
-        raise RecipeError("\n".join(_explain(path, values, error.errors()))) from error
+        raise RecipeError("\n".join(explain(path, values, error.errors(), of=Recipe))) from error
     _check_languages(path, recipe)
     _check_layer(path, recipe)
     return _with_files(path, recipe)
@@ -188,85 +222,18 @@ def _set(values: dict[str, Any], override: str) -> None:
     values[last] = value
 
 
-_SHAPES = {
-    "model_type": "should be a table",
-    "dict_type": "should be a table",
-    "tuple_type": "should be a list",
-}
-"""What TOML calls the types of pydantic's messages."""
-
-
-def _explain(path: Path, values: Mapping[str, Any], problems: Sequence[Any]) -> list[str]:
-    """Say in one line each what pydantic found: place, what was found, what was expected, what to do."""
-    lines: dict[str, str] = {}
-    for problem in problems:
-        place = _place(problem, values)
-        where = f"{path}, {'.'.join(map(str, place))}"
-        match problem["type"]:
-            case "extra_forbidden":
-                known = _known_keys(place[:-1])
-                close = difflib.get_close_matches(str(place[-1]), known, n=1, cutoff=0.0)
-                prefix = "".join(f"{part}." for part in place[:-1])
-                hint = f" Did you mean {prefix}{close[0]}?" if close else ""
-                lines[where] = f"{where}: unknown key.{hint} Valid keys here: {', '.join(sorted(known))}."
-            case "missing":
-                lines[where] = f"{where}: missing. Expected a value. Add it to the recipe."
-            case "literal_error" if isinstance(problem["input"], Mapping):
-                pass  # a table, where a name could stand too: what is wrong in the table is told by itself
-            case kind:
-                message = problem["msg"].removeprefix("Input ").removeprefix("Value error, ")
-                message = _SHAPES.get(kind, message)
-                if where in lines:  # one line for a value that may be of several types, and is of none
-                    lines[where] = lines[where].removesuffix(". Change it.") + f", or {message}. Change it."
-                else:
-                    found = f"found {problem['input']!r}; the value {message}"
-                    lines[where] = f"{where}: {found.rstrip('.')}. Change it."
-    return list(lines.values())
-
-
-def _place(problem: Any, values: Any) -> list[Any]:
-    """Return where a problem lies: pydantic's own place without the names that it gives to types of a union."""
-    place = []
-    for index, part in enumerate(problem["loc"]):
-        known = range(len(values)) if isinstance(values, list) else values
-        is_there = isinstance(known, Mapping | range) and part in known
-        is_missing = problem["type"] == "missing" and index == len(problem["loc"]) - 1
-        if is_there or is_missing:
-            place.append(part)
-        if is_there:
-            values = values[part]
-    return place
-
-
-def _known_keys(place: Sequence[Any]) -> list[str]:
-    """Return the valid keys of the table at a place of the recipe."""
-    model: Any = Recipe
-    for part in place:
-        if isinstance(model, type) and issubclass(model, BaseModel) and str(part) in model.model_fields:
-            model = _settings_class(model.model_fields[str(part)].annotation)
-        # Any other part is the key of a dict of tables, such as a language code.
-    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
-
-
-def _settings_class(annotation: Any) -> Any:
-    """Return the settings class inside an annotation such as ``dict[str, LanguageCorpus]`` or ``X | None``."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for inner in getattr(annotation, "__args__", ()):
-        found = _settings_class(inner)
-        if found is not None:
-            return found
-    return None
-
-
 def _check_layer(path: Path, recipe: Recipe) -> None:
     """Check that the language models can start as asked and have the parser's layer, before any is trained."""
     model, layer = recipe.encoders.model, recipe.parsing.parser.layer
     shape = SIZES[model] if isinstance(model, str) else model
-    if recipe.encoders.start == "reference" and not shape.word_types:
+    started = recipe.encoders.start == "reference" and "start"
+    if "anchored" in recipe.parsing.systems and recipe.encoders.anchoring.start_from_model:
+        started = started or "anchoring.start_from_model"
+    if started and not shape.word_types:
         raise RecipeError(
-            f'{path}, encoders.start: found "reference" with a model whose word_types is 0. Expected word vectors: by '
-            f"them words find their places. Raise encoders.model.word_types, or choose another start."
+            f"{path}, encoders.{started}: found a start from the reference, with a model whose word_types is 0. "
+            f"Expected word vectors: by them words find their places. Raise encoders.model.word_types, or choose "
+            f"another start."
         )
     top = shape.layers
     if any(entry.model is not None for entry in recipe.corpus.values()):
@@ -297,6 +264,7 @@ def _check_languages(path: Path, recipe: Recipe) -> None:
     for key in ("train_on", "test_on", "test_splits", "systems", "pos"):
         if not getattr(recipe.parsing, key):
             raise RecipeError(f"{path}, parsing.{key}: found an empty list. Expected one or more. Name one.")
+    _check_few_shot(path, recipe)
     if recipe.invented is not None:
         _check_invented(path, recipe, recipe.invented)
         return
@@ -318,11 +286,40 @@ def _check_languages(path: Path, recipe: Recipe) -> None:
         for language in recipe.languages:
             if recipe.corpus[language].text is None:
                 raise RecipeError(f"{path}, corpus.{language}.text: missing. Expected raw text. Add the file.")
-    if recipe.needs_alignment and recipe.mapping.needs_dictionary and not recipe.mapping.dictionaries:
+    asks_for_pairs = recipe.mapping.needs_dictionary or "anchored" in recipe.parsing.systems
+    if recipe.needs_alignment and asks_for_pairs and not recipe.mapping.dictionaries:
         raise RecipeError(
             f"{path}, mapping.dictionaries: missing. Expected a pattern such as '{{data}}/{{target}}-{{source}}.tsv', "
             f"since parsing.systems asks for aligned vectors. Add it."
         )
+
+
+def _check_few_shot(path: Path, recipe: Recipe) -> None:
+    """Check that the languages that get a few trees have some, and were not seen with more."""
+    parsing, few = recipe.parsing, recipe.parsing.few_shot
+    if few is None:
+        return
+    for language in few.languages:
+        key = f"{path}, parsing.few_shot.languages: {language!r}"
+        if language not in parsing.test_on:
+            raise RecipeError(f"{key} is not in parsing.test_on. Expected a language to be tested on. Add it there.")
+        if language in parsing.train_on and not parsing.leave_one_out:
+            raise RecipeError(
+                f"{key} is in parsing.train_on. Expected a language whose trees the parser has not seen. Remove it "
+                f"there, or set parsing.leave_one_out."
+            )
+        if recipe.invented is None and "train" not in recipe.corpus[language].treebank:
+            raise RecipeError(
+                f"{key} has no 'train' in corpus.{language}.treebank. Expected trees to draw from. Add the file."
+            )
+    for name in few.parsers:
+        system, _, pos = name.rpartition("-")
+        planned = system in parsing.systems and (system == "pos-only" or pos in parsing.pos)
+        if not planned or system == "supervised":
+            raise RecipeError(
+                f"{path}, parsing.few_shot.parsers: {name!r} is no zero-shot parser of this recipe. Expected one of "
+                f"parsing.systems with one of parsing.pos. Add it there, or choose another."
+            )
 
 
 def _check_invented(path: Path, recipe: Recipe, family: FamilySettings) -> None:
@@ -368,10 +365,14 @@ def _with_files(path: Path, recipe: Recipe) -> Recipe:
         text = found(f"corpus.{language}.text", entry.text) if entry.text is not None else None
         treebank = {split: found(f"corpus.{language}.treebank.{split}", name) for split, name in entry.treebank.items()}
         model = str(absolute(entry.model)) if entry.model is not None else None
-        corpus[language] = entry.model_copy(update={"text": text, "treebank": treebank, "model": model})
+        own = {
+            key: found(f"corpus.{language}.{key}", name) if name else name
+            for key, name in (("dictionary", entry.dictionary), ("test_dictionary", entry.test_dictionary))
+        }
+        corpus[language] = entry.model_copy(update={"text": text, "treebank": treebank, "model": model, **own})
     mapping = recipe.mapping
     patterns = {}
-    for key in ("dictionaries", "test_dictionaries"):
+    for key, of_one in (("dictionaries", "dictionary"), ("test_dictionaries", "test_dictionary")):
         pattern = getattr(mapping, key)
         if not pattern or recipe.invented is not None:
             continue
@@ -382,7 +383,7 @@ def _with_files(path: Path, recipe: Recipe) -> Recipe:
         patterns[key] = os.path.abspath(path.parent / pattern.replace("{data}", data))
         if recipe.needs_alignment:
             for language in recipe.languages:
-                if language != recipe.reference:
+                if language != recipe.reference and getattr(corpus[language], of_one) is None:
                     name = patterns[key].replace("{source}", language).replace("{target}", recipe.reference)
                     found(f"mapping.{key}", name)
     orders = {key: pattern.rfind("{source}") < pattern.rfind("{target}") for key, pattern in patterns.items()}

@@ -18,6 +18,7 @@ from isogloss.compute.interruption import raise_if_stop_requested
 from isogloss.compute.workers import report
 from isogloss.errors import ArtifactError
 from isogloss.recipe import LanguageCorpus, Pos, System
+from isogloss.rich_language import Lent, lend
 
 SECONDS_BETWEEN_REPORTS = 0.5
 
@@ -42,18 +43,19 @@ def make_encoder(
     processes: Any = None,
     reference: Path | None = None,
     dictionary: Path | None = None,
+    anchored: bool = False,
 ) -> Mapping[str, Any]:
     """Train one language's language model, alone or with other processes; those after the first have no draft.
 
-    With a `reference`, the model of another language, it starts from that one; with a `dictionary`, a file whose first
-    column is this language, from its pairs in place of words spelt alike.
+    With a `reference`, the model of another language, it starts from that one, or is anchored to it, or both; with a
+    `dictionary` of the two, by its pairs in place of words spelt alike. See `isogloss.rich_language`.
     """
     from isogloss.compute.checkpoints import Checkpoints
     from isogloss.compute.processes import ALONE
     from isogloss.encoders.elmo.training import train_bilm
 
     processes = processes or ALONE
-    pace = _Pace()
+    pace = Pace()
     perplexities: dict[str, float] = {}
 
     def note(found: Any) -> None:
@@ -64,23 +66,9 @@ def make_encoder(
             more = perplexities if step.score is not None else {}
             pace(step, steps, unit="words", per_step=settings.rows * settings.unroll, **more)
 
-    def transfer(model: Any, vocabulary: Any, vectors: Any) -> None:
-        from isogloss.encoders.elmo.embedder import ELMoEncoder
-        from isogloss.mapping.transfer import start_from_model
-
-        assert reference is not None
-        trained = ELMoEncoder.load(reference)
-        pairs = None
-        if dictionary is not None:
-            pairs = read_dictionary_of(dictionary, language, trained.language, False)
-        start_from_model(model, vocabulary, vectors, reference=trained, dictionary=pairs)
-
-    started_from = {}
+    lent = Lent()
     if reference is not None:
-        settings_of_reference = json.loads((reference / "settings.json").read_text(encoding="utf-8"))
-        seed_pairs = "spelt alike" if dictionary is None else "dictionary"
-        started_from = {"started_from": settings_of_reference["language"], "seed_pairs": seed_pairs}
-
+        lent = lend(reference, language=language, settings=settings, dictionary=dictionary, anchored=anchored)
     assert corpus.text is not None
     encoder = train_bilm(
         Path(corpus.text),
@@ -92,11 +80,12 @@ def make_encoder(
         checkpoints=Checkpoints(checkpoints, fingerprint=key, processes=processes),
         on_step=tell,
         on_evaluation=note,
-        transfer=transfer if reference is not None else None,
+        transfer=lent.transfer,
+        beside=lent.beside,
         precision=precision,
         processes=processes,
     )
-    encoder.card |= started_from
+    encoder.card |= lent.card
     if draft is not None:
         encoder.save(draft)
     return {"card": encoder.card}
@@ -128,7 +117,7 @@ def make_vectors(
     from isogloss.encoders.stored import store_vectors
 
     trained = ELMoEncoder.load(encoder)
-    trees = chain.from_iterable(_treebank(corpus, language, split) for split in splits)
+    trees = chain.from_iterable(treebank_of(corpus, language, split) for split in splits)
     words = store_vectors(draft, trained, trees, shape=(trained.layers, trained.width))
     return {"words": words}
 
@@ -150,7 +139,7 @@ def make_anchors(
     words = frequent_types(read(), **common)
     common |= {"processes": 1} | work
     sums = sum_anchors_in_processes(
-        load, read, words=words, share=share, scratch=draft, progress=_Pace().count, **common
+        load, read, words=words, share=share, scratch=draft, progress=Pace().count, **common
     )
     if share is not None:
         save_sums(draft, sums, language=language, share=share)
@@ -187,11 +176,11 @@ def make_parser(
     from isogloss.compute.checkpoints import Checkpoints
     from isogloss.parsing.training import train_parser
 
-    pace = _Pace()
+    pace = Pace()
     parser = train_parser(
         load_space(space) if space is not None else None,
-        [_treebank(corpus, language, "train") for language, corpus in train.items()],
-        dev=[_treebank(corpus, language, "dev") for language, corpus in train.items()],
+        [treebank_of(corpus, language, "train") for language, corpus in train.items()],
+        dev=[treebank_of(corpus, language, "dev") for language, corpus in train.items()],
         settings=settings,
         seed=seed,
         checkpoints=Checkpoints(checkpoints, fingerprint=key),
@@ -211,8 +200,13 @@ def make_parsed(
     pos: Pos,
     seed: int,
     unseen: Sequence[str],
+    trees: int | None = None,
+    draw: int = 1,
 ) -> None:
-    """Parse the test sets of some languages with one parser, and score the trees."""
+    """Parse the test sets of some languages with one parser, and score the trees.
+
+    Where the parser learned from few `trees` of its language, that and the number of the `draw` stand in the scores.
+    """
     from isogloss.compute.randomness import numpy_generator
     from isogloss.corpus.conllu import write_conllu
     from isogloss.parsing.attachment import sentence_scores, tagging_accuracy
@@ -228,7 +222,7 @@ def make_parsed(
             raise_if_stop_requested()
             if split not in corpus.treebank:
                 continue
-            gold = _treebank(corpus, language, split)
+            gold = treebank_of(corpus, language, split)
             parsed = trained.parse(gold.sentences, encoder, tags="predicted" if pos == "predicted" else "given")
             write_conllu(parsed, draft / f"{language}-{split}.conllu")
             scores.append(
@@ -242,6 +236,8 @@ def make_parsed(
                     seed=seed,
                     unseen=language in unseen,
                     upos=tagging_accuracy(gold.sentences, parsed) if trained.tagger else None,
+                    trees=trees,
+                    draw=draw,
                 )
             )
     write_scores(draft / "scores.json", scores)
@@ -314,7 +310,7 @@ def read_text_of(corpus: LanguageCorpus, language: str) -> Iterator[Any]:
         yield sentence
 
 
-def _treebank(corpus: LanguageCorpus, language: str, split: str) -> Any:
+def treebank_of(corpus: LanguageCorpus, language: str, split: str) -> Any:
     """Read one split of a language's treebank; of the training split only as much as the recipe allows."""
     from isogloss.corpus.conllu import iterate_conllu
     from isogloss.corpus.treebank import Treebank
@@ -341,7 +337,7 @@ def forget_checkpoints(folder: Path, key: str) -> None:
         Checkpoints(folder, fingerprint=key).remove(others=False)
 
 
-class _Pace:
+class Pace:
     """Reports progress a few times a second: done, planned, rate and time left."""
 
     def __init__(self) -> None:

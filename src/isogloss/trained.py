@@ -82,8 +82,8 @@ def load_trained(folder: Path | str, *, system: str = "aligned", pos: str = "non
 
     Args:
         folder: A run folder.
-        system: Which of the run's parsers: `aligned`, `aligned-no-dictionary`, `anchors-only`, `static`, `unaligned` or
-            `pos-only`.
+        system: Which of the run's parsers: `aligned`, `anchored`, `aligned-no-dictionary`, `anchors-only`, `static`,
+            `unaligned` or `pos-only`.
         pos: Which universal tags it reads: `gold`, `predicted` (its own) or `none`.
 
     Raises:
@@ -97,18 +97,20 @@ def load_trained(folder: Path | str, *, system: str = "aligned", pos: str = "non
         return TrainedParser(Parser.load(home), None, recipe.languages)
     vectors, ending = ENDINGS.get(system, ("lexicon", ""))
     others = [language for language in recipe.languages if language != recipe.reference]
-    mapped = {language: folder / "mapping" / f"{language}{ending}" for language in others}
+    names = {language: recipe.name_in(system, language) for language in recipe.languages}
+    mapped = {language: folder / "mapping" / f"{names[language]}{ending}" for language in others}
     if system == "unaligned":  # each language stays in a space of its own
         mapped = {}
     languages = [name for name in recipe.languages if name not in mapped or mapped[name].is_dir()]
     in_context = [] if system in ("static", "anchors-only") else languages
     for language in languages:
-        check_built_on(folder, f"mapping/{language}{ending}" if language in mapped else f"{vectors}/{language}")
+        name = names[language]
+        check_built_on(folder, f"mapping/{name}{ending}" if language in mapped else f"{vectors}/{name}")
     plan = SpacePlan(
         system=system,
         reference=recipe.reference,
-        anchors={language: folder / vectors / language for language in languages},
-        encoders={language: folder / "encoders" / language for language in in_context},
+        anchors={language: folder / vectors / names[language] for language in languages},
+        encoders={language: folder / "encoders" / names[language] for language in in_context},
         alignments={name: path for name, path in mapped.items() if name in languages},
     )
     return TrainedParser(Parser.load(home), load_space(plan), tuple(languages))

@@ -101,9 +101,27 @@ def test_another_shape_is_refused(reference: ELMoEncoder) -> None:
         start_from_model(model, vocabulary, vectors, reference=reference)
 
 
-def test_a_model_without_softmax_is_refused(reference: ELMoEncoder) -> None:
+def test_a_model_without_softmax_lends_the_rest_and_the_softmax_starts_from_turned_counts(
+    reference: ELMoEncoder,
+) -> None:
     vocabulary, vectors = other_language(reference)
     bare = BiLM(SHAPE, types=len(reference.vocabulary), predicts=False)
-    encoder = ELMoEncoder(bare, settings=SHAPE, vocabulary=reference.vocabulary, language="aa")
-    with pytest.raises(AlignmentError, match="has no softmax"):
+    bare.load_state_dict(reference.model.state_dict(), strict=False)
+    shrunk = ELMoEncoder(bare, settings=SHAPE, vocabulary=reference.vocabulary, language="aa")
+    model = BiLM(SHAPE, types=len(vocabulary))
+    start_from_model(model, vocabulary, vectors, reference=shrunk)
+    ours, theirs = layer_0(model, vocabulary)[3:], layer_0(reference.model, reference.vocabulary)[3:]
+    assert torch.allclose(ours, theirs, atol=1e-3)
+    assert model.softmax is not None
+    cosine = torch.cosine_similarity(model.softmax.weight[3:], theirs, dim=1)
+    assert cosine.min() > 0.99, "the counts are turned as the places are"
+    torch.testing.assert_close(model.softmax.weight.norm(dim=1), vectors.norm(dim=1) * 16**-0.5)
+
+
+def test_a_model_without_word_vectors_is_refused(reference: ELMoEncoder) -> None:
+    vocabulary, vectors = other_language(reference)
+    shape = SHAPE.model_copy(update={"word_types": 0})
+    bare = BiLM(shape, types=len(reference.vocabulary))
+    encoder = ELMoEncoder(bare, settings=shape, vocabulary=reference.vocabulary, language="aa")
+    with pytest.raises(AlignmentError, match=r"of 'aa' has no word vectors\. Expected .* word_types above 0"):
         start_from_model(BiLM(SHAPE, types=len(vocabulary)), vocabulary, vectors, reference=encoder)

@@ -62,6 +62,8 @@ def test_extras_may_be_missing_and_whole_fractions_may_be_written_short():
         ({"las": float("nan")}, r"row 2: las is nan"),
         ({"las": "high"}, r"row 2: las is 'high'"),
         ({"words": -1}, r"row 2: words is -1\. Expected a whole number from 0"),
+        ({"trees": 0}, r"row 2: trees is 0\. Expected a whole number from 1, or null"),
+        ({"draw": None}, r"row 2: draw is None\. Expected a whole number from 1"),
         ({"seed": True}, r"row 2: seed is True\. Expected a whole number"),
         ({"system": "magic"}, r"row 2: system is 'magic'\. Expected one of pos-only, unaligned"),
         ({"system": ["aligned"]}, r"row 2: system is \['aligned'\]"),

@@ -52,6 +52,31 @@ def test_bounds_count_only_for_the_same_tags():
     assert [row.pos for row in block.rows if row.system == "aligned"] == ["none", "gold"]
 
 
+def test_few_trees_stand_after_none_and_before_all():
+    few = [score("aligned", 0.75, trees=50, unseen=False), score("aligned", 0.72, trees=10, unseen=False)]
+    few += [score("supervised", 0.3, trees=10, unseen=False), score("supervised", 0.5, trees=50, unseen=False)]
+    (block,) = score_table([*few, *SCORES])
+    found = [(row.label, row.trees) for row in block.rows if row.system in ("aligned", "supervised")]
+    assert found == [
+        ("aligned (zero-shot)", None),
+        ("aligned, then 10 trees", 10),
+        ("aligned, then 50 trees", 50),
+        ("10 trees only", 10),
+        ("50 trees only", 50),
+        ("supervised (upper bound)", None),
+    ]
+    shares = {row.trees: row.gap_closed for row in block.rows if row.system == "aligned"}
+    assert shares == {None: pytest.approx(0.75), 10: pytest.approx(0.8), 50: pytest.approx(0.875)}
+
+
+def test_draws_are_averaged_as_seeds_are():
+    scores = [score("aligned", las, trees=10, draw=draw) for draw, las in enumerate((0.70, 0.72, 0.74), 1)]
+    ((row,),) = (block.rows for block in score_table(scores))
+    assert (row.las.mean, row.las.deviation) == (pytest.approx(0.72), pytest.approx(0.02))
+    assert "72.00 ± 2.00 (n = 3)" in as_text(score_table(scores))
+    assert next(csv.DictReader(io.StringIO(as_csv(score_table(scores)))))["trees"] == "10"
+
+
 def test_seeds_are_averaged_and_their_spread_is_told():
     scores = [score("aligned", las, seed=seed) for seed, las in enumerate((0.70, 0.72, 0.74), 1)]
     ((row,),) = (block.rows for block in score_table(scores))
@@ -128,6 +153,7 @@ def test_csv_reads_back_as_numbers():
         "unseen": "yes",
         "system": "aligned",
         "pos": "gold",
+        "trees": "",
         "las_percent": "70.00",
         "las_low_percent": "68.00",
         "las_high_percent": "71.99",

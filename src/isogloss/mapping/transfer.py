@@ -10,6 +10,8 @@ numerals, punctuation) give a first rotation, and mutual nearest neighbours refi
                                                          softmax weights (least squares)
     recurrent layers, characters                         copied
 
+A shrunk model has no softmax. Then that of the new model begins with its own vectors from counts, x_w W / √width.
+
 The two languages then also begin in one space, and after training their anchors lie closer to a mere rotation.
 
 Source: the refinement is that of Conneau et al. (2018); identical words as seed, Smith et al. (2017),
@@ -25,7 +27,9 @@ from torch import Tensor
 
 from isogloss.corpus.vocabulary import RESERVED, Vocabulary
 from isogloss.encoders.elmo.bilm import BiLM
+from isogloss.encoders.elmo.counting import softmax_from_counts
 from isogloss.encoders.elmo.embedder import ELMoEncoder
+from isogloss.encoders.elmo.softmax import WordSoftmax
 from isogloss.encoders.elmo.streams import spellings
 from isogloss.errors import AlignmentError
 from isogloss.lexicon.dictionary import BilingualDictionary
@@ -58,7 +62,7 @@ def start_from_model(
         model: To be trained; of the reference's shape. Changed in place.
         vocabulary: Its words.
         vectors: From counts, one per word of the vocabulary; see `cooccurrence_vectors`.
-        reference: A trained model of another language, with its softmax and with word vectors.
+        reference: A trained model of another language, with word vectors; a shrunk one will do.
         dictionary: Pairs from the new language to the reference's, to begin with in place of words spelt alike.
 
     Returns:
@@ -69,10 +73,10 @@ def start_from_model(
     """
     others = reference.vocabulary
     trained = reference.model
-    if trained.softmax is None or trained.word_vectors is None:
+    if trained.word_vectors is None:
         raise AlignmentError(
-            f"The model of {reference.language!r} has no softmax or no word vectors. Expected a model as train-lm "
-            f"leaves it, with word_types above 0. Give such a model."
+            f"The model of {reference.language!r} has no word vectors. Expected a model as train-lm makes it, with "
+            f"word_types above 0. Give such a model."
         )
     if model.word_vectors is None or min(model.word_types, trained.word_types) < len(RESERVED) + MINIMUM_PAIRS:
         raise AlignmentError(
@@ -100,7 +104,7 @@ def start_from_model(
         what = "words are spelt alike" if dictionary is None else "pairs of the dictionary have frequent words both"
         raise AlignmentError(
             f"Only {len(pairs)} {what} in the new language and in {reference.language!r}; at least {MINIMUM_PAIRS} are "
-            f"needed. Give a dictionary of more words (--dictionary of train-lm), or start without that model."
+            f"needed. Give a dictionary of more words (--dictionary), or start without that model."
         )
     source, target = _unit(found), _unit(layer_0)
     rows, columns = torch.tensor(pairs).unbind(dim=1)
@@ -115,13 +119,10 @@ def start_from_model(
     model.word_vectors.weight.copy_(places[:own] - spelt)
     model.word_vectors.weight[:first] = trained.word_vectors.weight[:first]
 
-    weights = trained.softmax.weight[first : trained.word_types]
-    square = layer_0.T @ layer_0
-    ridge = RIDGE * square.diagonal().mean() * torch.eye(len(square))
-    model.softmax.weight.copy_(places @ torch.linalg.solve(square + ridge, layer_0.T @ weights))
-    model.softmax.weight[:first] = trained.softmax.weight[:first]
-    model.softmax.bias.copy_(_bias_by_count(trained.softmax.bias, others, vocabulary))
-    model.softmax.bias[:first] = trained.softmax.bias[:first]
+    if trained.softmax is None:
+        softmax_from_counts(model, vocabulary, vectors @ refined.matrix.to(vectors))
+    else:
+        _softmax_from(trained.softmax, others, model.softmax, vocabulary, layer_0=layer_0, places=places)
     details: dict[str, object] = {
         "pairs_by_round": list(refined.pairs_by_round),
         "closeness_by_round": [round(value, 4) for value in refined.closeness_by_round],
@@ -129,6 +130,26 @@ def start_from_model(
     }
     log.info("start from the model of %s: %s", reference.language, details)
     return details
+
+
+def _softmax_from(
+    trained: WordSoftmax,
+    others: Vocabulary,
+    softmax: WordSoftmax,
+    vocabulary: Vocabulary,
+    *,
+    layer_0: Float[Tensor, "other_types width"],
+    places: Float[Tensor, "types width"],
+) -> None:
+    """Bring the new words' places to softmax weights as the trained model brings its layer 0 to its own."""
+    first = len(RESERVED)
+    weights = trained.weight[first : first + len(layer_0)]
+    square = layer_0.T @ layer_0
+    ridge = RIDGE * square.diagonal().mean() * torch.eye(len(square))
+    softmax.weight.copy_(places @ torch.linalg.solve(square + ridge, layer_0.T @ weights))
+    softmax.weight[:first] = trained.weight[:first]
+    softmax.bias.copy_(_bias_by_count(trained.bias, others, vocabulary))
+    softmax.bias[:first] = trained.bias[:first]
 
 
 def _shared(model: BiLM) -> dict[str, Tensor]:

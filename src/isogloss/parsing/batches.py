@@ -1,8 +1,8 @@
 """In which order the parser sees its training sentences.
 
 Each step draws a language, every language as likely as any other however large its treebank (Schuster et al.
-2019), and takes that language's next batch. A pass over a language holds every sentence once, in batches of
-similar length, shuffled anew each time.
+2019) unless told otherwise, and takes that language's next batch. A pass over a language holds every sentence
+once, in batches of similar length, shuffled anew each time.
 
 All batches of a language hold about the same number of words, as in Dozat and Manning (2017), so short
 sentences come many at a time. The published parser takes 32 sentences each time, of whatever length. With
@@ -36,17 +36,29 @@ class SentenceBatch:
 class ParserBatches:
     """An endless supply of training batches that can be stopped and resumed anywhere."""
 
-    def __init__(self, lengths_by_language: Mapping[str, Sequence[int]], *, batch_size: int, seed: int) -> None:
+    def __init__(
+        self,
+        lengths_by_language: Mapping[str, Sequence[int]],
+        *,
+        batch_size: int,
+        seed: int,
+        turns: Mapping[str, float] | None = None,
+    ) -> None:
         """Make the supply.
 
         Args:
             lengths_by_language: Words of every training sentence.
             batch_size: Sentences of a batch, on average.
             seed: Decides languages and orders.
+            turns: How likely each language is drawn, in proportion; without it, all alike.
         """
         assert lengths_by_language and all(map(len, lengths_by_language.values())), "nothing to draw from"
         self._lengths = {name: np.asarray(lengths_by_language[name]) for name in sorted(lengths_by_language)}
         self._batch_size, self._seed = batch_size, seed
+        self._chances = None
+        if turns is not None:
+            drawn = np.array([turns[language] for language in self._lengths], dtype=np.float64)
+            self._chances = drawn / drawn.sum()
         self._step = 0
         self._pass = dict.fromkeys(self._lengths, -1)
         """Which pass each language is in, from 0; −1 before the first."""
@@ -59,7 +71,11 @@ class ParserBatches:
 
     def __next__(self) -> SentenceBatch:
         languages = list(self._lengths)
-        drawn = numpy_generator(self._seed, "language", self._step).integers(len(languages))
+        generator = numpy_generator(self._seed, "language", self._step)
+        if self._chances is None:
+            drawn = generator.integers(len(languages))
+        else:
+            drawn = generator.choice(len(languages), p=self._chances)
         language = languages[drawn]
         if self._place[language] == len(self._batches[language]):
             self._begin(language, self._pass[language] + 1)

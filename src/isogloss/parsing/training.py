@@ -5,7 +5,7 @@ learns about vectors of one language therefore holds for every language whose ve
 also for those that it never saw (Schuster et al. 2019).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -51,6 +51,7 @@ def train_parser(
     settings: ParserSettings,
     seed: int,
     start: Parser | None = None,
+    turns: Mapping[str, float] | None = None,
     on_step: Callable[[Step], None] | None = None,
     checkpoints: Checkpoints | None = None,
     device: torch.device | str = "cpu",
@@ -68,6 +69,7 @@ def train_parser(
         seed: Decides weights, dropout and the order of sentences.
         start: A trained parser to go on from, for example with the few trees that a language has. It stays as it is.
             Its relations are those that the new parser knows; from words with others only heads are learned.
+        turns: How often each language has its turn, in proportion; without it, all equally often.
         on_step: Called after each update, for a log or a progress bar.
         checkpoints: Where to save the run and to resume it from.
         device: Where the network computes.
@@ -89,6 +91,9 @@ def train_parser(
         parser.network.to(device)
         ids = {name: index for index, name in enumerate(relations)}
         examples = {treebank.language: _examples(treebank, encoder, ids, settings) for treebank in treebanks}
+        if settings.vectors and settings.scale_vectors and start is None:
+            sizes = torch.stack([each.features.mean_squares() for each in examples.values()])  # languages layers
+            parser.network.scale_to(sizes.mean(dim=0).to(device))
         judged = [_evenly_spaced(treebank, settings.dev_sentences) for treebank in dev]
         dev_features = [extract_features(sentences, encoder, settings=settings) for sentences in judged]
 
@@ -112,6 +117,7 @@ def train_parser(
             {language: of_language.features.lengths.tolist() for language, of_language in examples.items()},
             batch_size=settings.batch_size,
             seed=derive_seed(seed, "parser batches"),
+            turns=turns,
         )
         step = None
         for step in optimise(
@@ -162,7 +168,7 @@ def _examples(treebank: Treebank, encoder: Encoder | None, ids: dict[str, int], 
     words = [word for sentence in sentences for word in sentence.words]
     labels = [ids.get(_label(word.deprel or "", settings.strip_subtypes), IGNORED) for word in words]
     return _Examples(
-        features=extract_features(sentences, encoder, settings=settings),
+        features=extract_features(sentences, encoder, settings=settings, kept_as=torch.float16),
         heads=torch.tensor([word.head for word in words], dtype=torch.int64),
         relations=torch.tensor(labels, dtype=torch.int64),
     )

@@ -135,6 +135,8 @@ def score_with_interval(
     seed: int,
     unseen: bool,
     upos: float | None = None,
+    trees: int | None = None,
+    draw: int = 1,
     samples: int = 1000,
 ) -> Score:
     """Add up the scores of the sentences of one test set, and estimate the 95 % interval of LAS.
@@ -157,6 +159,8 @@ def score_with_interval(
         las_high=interval.high if interval else None,
         unseen=unseen,
         upos=upos,
+        trees=trees,
+        draw=draw,
         scope=scope,
     )
 

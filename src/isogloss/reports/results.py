@@ -22,6 +22,7 @@ System = Literal[
     "static",
     "aligned-no-dictionary",
     "aligned",
+    "anchored",
     "supervised",
 ]
 """What a parser read and learned from, in the order of tables: from the lower bounds to the upper one."""
@@ -52,6 +53,11 @@ class Score:
     """Upper end of the 95 % interval of LAS."""
     unseen: bool = False
     """Whether the parser learned from no tree of this language."""
+    trees: int | None = None
+    """Trees of the language that the parser learned from, where few were drawn: those of an `aligned` parser came after
+    its training, a `supervised` one learned from no others. None where none were drawn."""
+    draw: int = 1
+    """Which trees were drawn; another number means others."""
     upos: float | None = None
     """Share of words with the right part of speech, where the parser found them itself."""
     scope: Scope = "ud"
@@ -173,6 +179,7 @@ def _one_of(kind: Any) -> tuple[str, Any]:
 
 
 _FRACTION = ("a fraction from 0 to 1", _is_fraction)
+_COUNT = ("a whole number from 1", lambda value: _is_whole(value) and value > 0)
 _BOUND = ("a fraction from 0 to 1, or null", lambda value: value is None or _is_fraction(value))
 _EXPECTED: dict[str, tuple[str, Any]] = {
     "system": _one_of(System),
@@ -185,6 +192,8 @@ _EXPECTED: dict[str, tuple[str, Any]] = {
     "seed": ("a whole number", _is_whole),
     "las_low": _BOUND,
     "las_high": _BOUND,
+    "trees": (f"{_COUNT[0]}, or null", lambda value: value is None or _COUNT[1](value)),
+    "draw": _COUNT,
     "upos": _BOUND,
     "unseen": ("true or false", lambda value: isinstance(value, bool)),
     "scope": _one_of(Scope),

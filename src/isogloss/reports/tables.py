@@ -7,6 +7,7 @@ renderers turn its blocks into text; here, and only here, fractions become per c
 
 import csv
 import io
+import math
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,17 +29,18 @@ LABELS: dict[str, str] = {
     "static": "static vectors",
     "aligned-no-dictionary": "aligned, no dictionary",
     "aligned": "aligned",
+    "anchored": "anchored and aligned",
     "supervised": "supervised (upper bound)",
 }
 HEADINGS = ("system", "POS", "LAS", "UAS", "gap closed", "words")
 _COUNTED = (4, 5)
 """Columns that align at the right."""
 _CSV_HEADINGS = (
-    *("language", "split", "scope", "unseen", "system", "pos"),
+    *("language", "split", "scope", "unseen", "system", "pos", "trees"),
     *("las_percent", "las_low_percent", "las_high_percent", "las_sd_percent"),
     *("uas_percent", "uas_sd_percent", "gap_closed_percent", "words", "seeds"),
 )
-_BETWEEN = ("anchors-only", "static", "aligned-no-dictionary", "aligned")
+_BETWEEN = ("anchors-only", "static", "aligned-no-dictionary", "aligned", "anchored")
 """Systems between the two bounds, for which the share of the gap is told."""
 
 
@@ -59,6 +61,7 @@ class Row:
     pos: PosSource
     unseen: bool
     seeds: tuple[int, ...]
+    """One for each score; it stands several times where few trees were drawn several times."""
     las: Average
     las_interval: tuple[float, float] | None
     """95 % interval over sentences, of a single seed."""
@@ -69,17 +72,22 @@ class Row:
     """Words that were scored; several numbers if the test set differs between seeds."""
     upos: float | None = None
     """Share of predicted parts of speech that are right, mean over seeds; None where they were not predicted."""
+    trees: int | None = None
+    """Few trees of the language that the parser learned from; None where none were drawn."""
 
     @property
     def label(self) -> str:
         """The system in words."""
         zero_shot = self.system == "aligned" and self.unseen
-        return LABELS[self.system] + (" (zero-shot)" if zero_shot else "")
+        if self.trees is None:
+            return LABELS[self.system] + (" (zero-shot)" if zero_shot else "")
+        few = f"{self.trees:,} trees" if self.trees > 1 else "1 tree"
+        return f"{few} only" if self.system == "supervised" else f"{LABELS[self.system]}, then {few}"
 
 
 @dataclass(frozen=True)
 class Block:
-    """All systems on one test set, in the order of `System`, within a system by tags."""
+    """All systems on one test set, in the order of `System`, within a system by tags and by number of trees."""
 
     language: str
     split: str
@@ -109,7 +117,8 @@ def score_table(scores: Sequence[Score]) -> tuple[Block, ...]:
     scores = list(dict.fromkeys(scores))
     seen: dict[tuple, Score] = {}
     for score in scores:
-        other = seen.setdefault((_test_set(score), score.system, score.pos, score.seed), score)
+        chance = score.seed, score.draw
+        other = seen.setdefault((_test_set(score), score.system, score.pos, score.trees, chance), score)
         if other is not score:
             raise DataError(
                 f"Scores of {score.system} on {score.language} {score.split}, POS {score.pos}, seed "
@@ -147,6 +156,7 @@ def as_csv(blocks: Sequence[Block]) -> str:
             rest = (row.uas.mean, row.uas.deviation, row.gap_closed)
             writer.writerow(
                 [block.language, block.split, block.scope, "yes" if row.unseen else "no", row.system, row.pos]
+                + ["" if row.trees is None else row.trees]
                 + ["" if value is None else f"{100 * value:.2f}" for value in (*las, *rest)]
                 + [_words(row, ""), len(row.seeds)]
             )
@@ -200,11 +210,16 @@ def _block(scores: Sequence[Score]) -> Block:
     """Average the scores of one test set and compare them with the two bounds."""
     systems, tags = get_args(System), get_args(PosSource)
 
-    def order(score: Score) -> tuple[int, int]:
-        return systems.index(score.system), tags.index(score.pos)
+    def order(score: Score) -> tuple[int, int, float]:
+        all_of_it = math.inf if score.system == "supervised" else 0.0
+        return systems.index(score.system), tags.index(score.pos), float(score.trees or all_of_it)
 
     groups = [list(group) for _, group in groupby(sorted(scores, key=order), key=order)]
-    mean_las = {(group[0].system, group[0].pos): fmean(score.las for score in group) for group in groups}
+    mean_las = {
+        (group[0].system, group[0].pos): fmean(score.las for score in group)
+        for group in groups
+        if group[0].trees is None
+    }
     language, split, scope = _test_set(scores[0])
     return Block(language, split, scope, tuple(_row(group, mean_las) for group in groups))
 
@@ -214,7 +229,7 @@ def _row(scores: Sequence[Score], mean_las: Mapping[tuple[str, str], float]) -> 
     low, high = mean_las.get(("unaligned", first.pos)), mean_las.get(("supervised", first.pos))
     share = interval = None
     if first.system in _BETWEEN and low is not None and high is not None:
-        share = gap_closed(low, mean_las[first.system, first.pos], high)
+        share = gap_closed(low, fmean(score.las for score in scores), high)
     if len(scores) == 1 and first.las_low is not None and first.las_high is not None:
         interval = first.las_low, first.las_high
     tagged = [score.upos for score in scores if score.upos is not None]
@@ -229,6 +244,7 @@ def _row(scores: Sequence[Score], mean_las: Mapping[tuple[str, str], float]) -> 
         gap_closed=share,
         words=tuple(sorted({score.words for score in scores})),
         upos=fmean(tagged) if tagged else None,
+        trees=first.trees,
     )
 
 

@@ -205,9 +205,22 @@ def start_from_counts(
     if transfer is not None:
         transfer(model, counted.vocabulary, vectors)
         return
-    counts = torch.tensor(counted.vocabulary.counts, dtype=torch.float32)
     with torch.no_grad():
-        model.softmax.weight.copy_(vectors * width**-0.5)
-        model.softmax.bias.copy_(torch.log((counts + 1) / counts.mean()))
+        softmax_from_counts(model, counted.vocabulary, vectors)
         if model.word_vectors is not None:
             model.word_vectors.weight.copy_(vectors[: model.word_types])
+
+
+@torch.no_grad()
+def softmax_from_counts(model: BiLM, vocabulary: Vocabulary, vectors: Tensor) -> None:
+    """Let the softmax begin with vectors from counts, and with each word's logarithm of its count as its bias.
+
+    Args:
+        model: Its softmax is overwritten.
+        vocabulary: Its words.
+        vectors: One per word, of mean square 1; see `cooccurrence_vectors`.
+    """
+    assert model.softmax is not None, "a model without a softmax cannot be trained"
+    counts = torch.tensor(vocabulary.counts, dtype=torch.float32)
+    model.softmax.weight.copy_(vectors * vectors.shape[1] ** -0.5)
+    model.softmax.bias.copy_(torch.log((counts + 1) / counts.mean()))

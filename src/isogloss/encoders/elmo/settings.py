@@ -53,6 +53,24 @@ class BiLMLoopSettings(LoopSettings):
     """What the learning rate does after the warm-up: stay, or fall to 0 at the last step."""
 
 
+class AnchoringSettings(Settings):
+    """How the words of a language with little text are pulled to their translations, see `anchoring.py`."""
+
+    weight: NonNegativeFloat = Field(default=1.0, allow_inf_nan=False)
+    """λ, in nats per word: what it costs to be as far from all translations as a vector of zeros. 0 pulls nothing."""
+    pairs_per_step: PositiveInt = 256
+    """Pairs of the dictionary drawn per step; a smaller dictionary is used whole, but in another order."""
+    schedule: Literal["constant", "linear"] = "constant"
+    """What λ does: stay, or fall to 0 after the last step."""
+    translations: Literal["all", "first"] = "all"
+    """Of a word with several translations: all of them, which is to say their mean, or the first in the dictionary."""
+    start_from_model: bool = True
+    """Whether characters and recurrent layers begin as those of the rich model, and the words that have no translation
+    at places that their counts suggest, see `mapping/transfer.py`. Needs models of one size."""
+    start_at_translations: bool = True
+    """Whether a word that has a vector of its own (`model.word_types`) begins where its translation is."""
+
+
 class BiLMTrainingSettings(Settings):
     """How a bidirectional language model is trained."""
 
@@ -78,6 +96,8 @@ class BiLMTrainingSettings(Settings):
     from the reference's trained model, see `mapping/transfer.py`; the reference itself starts from counts."""
     cooccurrences: CooccurrenceSettings = CooccurrenceSettings()
     """How these counts are made."""
+    anchoring: AnchoringSettings = AnchoringSettings()
+    """For training beside the model of a rich language only: how strongly and how words are pulled to it."""
     counted_words: PositiveInt | None = None
     """Words read before the first step, for the vocabulary, the start vectors and an estimate of the number of steps.
     None: all, if the file has at most 100 MB (25 MB compressed), else 400,000."""

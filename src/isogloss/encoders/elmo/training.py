@@ -15,6 +15,13 @@ from isogloss.compute.loop import Progress, Step, optimise
 from isogloss.compute.processes import ALONE, Processes
 from isogloss.compute.randomness import seeded_torch
 from isogloss.corpus.vocabulary import UNKNOWN_ID, Vocabulary
+from isogloss.encoders.elmo.anchoring import (
+    RichLanguage,
+    anchored_words,
+    anchoring_loss,
+    distance,
+    start_at_translations,
+)
 from isogloss.encoders.elmo.bilm import BiLM, StreamBatch
 from isogloss.encoders.elmo.counting import Transfer, count_text, held_out_sentences, start_from_counts
 from isogloss.encoders.elmo.embedder import ELMoEncoder
@@ -139,6 +146,7 @@ def train_bilm(
     precision: str = "float32",
     processes: Processes = ALONE,
     transfer: Transfer | None = None,
+    beside: RichLanguage | None = None,
 ) -> ELMoEncoder:
     """Train a bidirectional language model on a file of raw text.
 
@@ -155,13 +163,16 @@ def train_bilm(
         precision: Of the matrix products of training, ``float32`` or ``bfloat16``. Evaluation is in float32.
         processes: Those that train together, and the device of this one; each trains its share of the rows.
         transfer: How the model starts from another one; see `mapping/transfer.py`.
+        beside: A rich language, to whose words those of this one are pulled; see `anchoring.py`.
 
     Returns:
         An encoder, on the CPU. Its card tells tokens, perplexity on held-out lines, and time.
 
     Raises:
         TextError: The file cannot be read or holds no words.
-        TrainingError: The text is too short, the rows cannot be shared, or the loss became infinite.
+        DictionaryError: There is a rich language, and no pair is of words that both know.
+        TrainingError: The text is too short, the rows cannot be shared, the rich language's model has another width, or
+            the loss became infinite.
     """
     if settings.rows % processes.world:
         raise TrainingError(
@@ -184,12 +195,19 @@ def train_bilm(
     )
     vocabulary, device = counted.vocabulary, processes.device
     shape = SIZES[settings.model] if isinstance(settings.model, str) else settings.model
+    pull, words = settings.anchoring, None
+    if beside is not None and pull.weight > 0:
+        words = anchored_words(beside, vocabulary=vocabulary, width=shape.projection_width, settings=pull)
     progress = Progress()
     with seeded_torch(seed, "language model", language):
         model = BiLM(shape, types=len(vocabulary), samples=settings.softmax_samples, dropout=settings.dropout)
-        if settings.start != "random" and not (checkpoints is not None and checkpoints.any()):
-            start_from_counts(model, counted, corpus, settings, seed=seed, transfer=transfer)
+        if not (checkpoints is not None and checkpoints.any()):
+            if settings.start != "random":
+                start_from_counts(model, counted, corpus, settings, seed=seed, transfer=transfer)
+            if words is not None and pull.start_at_translations:
+                start_at_translations(model, vocabulary, words)
         model.to(device)
+        words = words and words.to(device)
         streams = TextStreams(corpus, vocabulary, rows=settings.rows, unroll=settings.unroll, seed=seed)
         rows = processes.share(settings.rows)
         carried = _Carried(model.zero_states(rows.stop - rows.start), processes)
@@ -198,6 +216,8 @@ def train_bilm(
             own = rows_of(batch, rows) if processes.world > 1 else batch
             with matrix_products_in(precision, device):
                 value, carried.states = model.loss(own.to(device), carried.states, processes=processes)
+                if words is not None:
+                    value = value + anchoring_loss(model, words, pull, done=progress.step / steps, processes=processes)
             return value
 
         def measure() -> Perplexity:
@@ -242,4 +262,7 @@ def train_bilm(
         "share_unknown": round(float((vocabulary.encode(held_out_words) == UNKNOWN_ID).mean()), 5),
         "seed": seed,
     }
+    if words is not None:
+        with torch.no_grad():
+            card |= {"anchored_pairs": len(words), "anchored_distance": round(float(distance(model, words)), 4)}
     return ELMoEncoder(model.cpu(), settings=shape, vocabulary=vocabulary, language=language, card=card)
