@@ -222,6 +222,7 @@ def test_words_without_tags_are_passed_over_if_tags_must_be_read(parsed):
         (("-l", "xx"), r"language 'xx': not among the models in .*. Expected one of qal \(Alvan\), .*add-language xx"),
         (("-l", "qel", "--tags", "some"), r"--tags: found 'some'. Expected auto, given, predicted. Choose one."),
         (("-l", "qel", "--run", "x"), r"--models and --run: found both. Expected one of them. Leave one out."),
+        (("-l", "qel", "--threads", "0"), r"threads: found 0. Expected a value greater than or equal to 1. Change"),
         (("-l", "qel", "--contractions", "x.tsv"), r"x.tsv: there is no such file. Expected a file to read. Check"),
     ],
 )
