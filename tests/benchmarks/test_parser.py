@@ -64,7 +64,7 @@ def test_the_table_shows_speeds_and_how_many_times_as_fast_we_are():
         "SuPar": [record(seconds=10.0, las=0.5), record(seconds=10.0, las=0.6)],
     }
     lines = {
-        line[:52].strip(): line[52:].strip() for line in tables(records, [{"cpu": 1e11}, {"cpu": 2e11}]).split("\n")
+        line[:58].strip(): line[58:].strip() for line in tables(records, [{"cpu": 1e11}, {"cpu": 2e11}]).split("\n")
     }
     assert lines["matrix product, GFLOP/s of CPU time"] == "100 / 150 / 200"
     assert lines["ours, float32: training words per second of CPU time"].endswith("500 / 750 / 1,000")
