@@ -11,9 +11,11 @@ from isogloss.bundle import open_bundle, write_bundle
 from isogloss.bundle_commands import make_bundle
 from isogloss.corpus.conllu import read_conllu
 from isogloss.corpus.invented.family import FamilySettings, write_family
+from isogloss.corpus.vocabulary import RESERVED, Vocabulary
 from isogloss.encoders.elmo.settings import SIZES
-from isogloss.errors import ArtifactError, DataError, DictionaryError, OutputError, TextError
+from isogloss.errors import ArtifactError, DataError, DictionaryError, OutputError, RecipeError, TextError
 from isogloss.language_budget import MOST_PASSES, TextSize, training_for
+from isogloss.lexicon.seeds import SHORTEST_ALIKE
 
 
 @pytest.fixture(scope="module")
@@ -112,8 +114,8 @@ def test_after_a_stop_the_same_command_goes_on_whichever_column_comes_first(fami
 
 
 def test_without_a_dictionary_loan_words_lead_somewhere(command, family, models, tmp_path):
-    loans = (models.folder / "qal" / "vocabulary.txt").read_text(encoding="utf-8").split()[4:64:2]
-    loans = [word for word in loans if len(word) > 3][:20]
+    known = Vocabulary.load(models.folder / "qal" / "vocabulary.txt").words[len(RESERVED) :]
+    loans = [word for word in known if len(word) >= SHORTEST_ALIKE][:20]
     lines = (family / "qdo" / "text.txt").read_text(encoding="utf-8").splitlines()
     text, out = tmp_path / "loans.txt", tmp_path / "new"
     text.write_text("".join(f"{loans[n % len(loans)]} {line}\n" for n, line in enumerate(lines)), encoding="utf-8")
@@ -153,6 +155,8 @@ def test_models_without_anchors_ask_for_text_of_their_reference(models, family, 
     ("language", "change", "error", "message"),
     [
         ("qel", {}, DataError, r"language 'qel': among the models in .* already\. Expected one that is not"),
+        ("../qdo", {}, RecipeError, r"language '\.\./qdo': names a folder of models\. Expected a code of letters"),
+        ("parser", {}, RecipeError, r"language 'parser': names a folder of models"),
         ("qdo", {"text": "nowhere.txt"}, TextError, r"nowhere\.txt: no such file"),
         (
             "qdo",

@@ -30,6 +30,7 @@ def bundle(*confidences: float) -> Bundle:
         ({}, "good"),
         ({"precision@5": 0.2}, "fair"),
         ({"precision@5": 0.05}, "poor"),
+        ({"precision@5": 0.19, "halves_alike": 0.01}, "poor"),
         ({"precision@5": None}, "fair"),
         ({"words": 50_000}, "fair"),
         ({"words": 50_000, "precision@5": 0.05}, "poor"),

@@ -8,6 +8,7 @@ goes on where it was stopped. When the bundle stands, the work folder goes.
 """
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -32,7 +33,7 @@ from isogloss.bundle_commands import NAMES, make_bundle
 from isogloss.commands import checked, hash_of_text, readable, shrink_lm
 from isogloss.compute.settings import ComputeSettings
 from isogloss.compute.workers import Event, Task, run_tasks
-from isogloss.errors import ArtifactError, DataError, DictionaryError
+from isogloss.errors import ArtifactError, DataError, DictionaryError, RecipeError
 from isogloss.expectation import expectation
 from isogloss.language_budget import ROOMY_TEXT, size_of, training_for
 from isogloss.recipe import LanguageCorpus
@@ -79,10 +80,12 @@ def add_language(
         What `bundle.json` tells of the language, among it the ``evidence`` and what to expect.
 
     Raises:
+        RecipeError: The code cannot name a folder.
         DataError: The bundle has the language already, or a file is not what it should be.
         ArtifactError: There is no bundle, or nothing to align the language with.
         OutputError: The new folder holds something else, or cannot be written.
     """
+    _check_code(language)
     threads = checked(ComputeSettings, threads=threads).threads
     corpus = checked(
         LanguageCorpus,
@@ -146,6 +149,15 @@ def add_language(
     return facts
 
 
+def _check_code(language: str) -> None:
+    """Refuse a code that cannot name a folder of a bundle."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", language) or language in (PARSER, ALIGNMENTS, ANCHORS):
+        raise RecipeError(
+            f"language {language!r}: names a folder of models. Expected a code of letters, digits and dashes, such as "
+            f"gl. Choose one."
+        )
+
+
 def _old_bundle(to: Path | None, work: Path) -> Bundle:
     """Open the models to add to; of a run, a bundle is made first."""
     if to is None or not (Path(to) / "recipe.json").is_file():
@@ -192,7 +204,9 @@ def _plan(
     stages: list[Stage] = []
 
     def add(name: str, kind: str, make: Callable[..., Any], settings: dict[str, Any], **more: Any) -> Stage:
-        stage = Stage(name=name, kind=kind, make=make, settings=settings | {"seed": seed}, seed=seed, **more)
+        licences = (corpus.licence,) if corpus.licence else ()
+        more |= {"seed": seed, "licences": licences}
+        stage = Stage(name=name, kind=kind, make=make, settings=settings | {"seed": seed}, **more)
         stages.append(stage)
         return stage
 
