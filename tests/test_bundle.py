@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -197,7 +198,34 @@ def test_weights_in_a_bundle_are_float16(bundle):
     from safetensors.torch import load_file
 
     for path in bundle.folder.rglob("*.safetensors"):
-        assert {tensor.dtype for tensor in load_file(path).values()} == {torch.float16}, path
+        tensors = load_file(path)
+        precise = (
+            {"counts", "mean_norms"} if path.name == "anchors.safetensors" else set()
+        )  # a few numbers, not vectors
+        assert {tensors[name].dtype for name in tensors.keys() - precise} == {torch.float16}, path
+
+
+def test_anchors_of_the_reference_go_along_for_languages_to_come(tiny_run, bundle):
+    from isogloss.lexicon.anchor_files import load_all_anchors
+
+    kept = load_all_anchors(bundle.folder / "anchors" / "qal")
+    for ours, theirs in zip(kept, load_all_anchors(tiny_run.folder / "lexicon" / "qal"), strict=True):
+        assert ours.words == theirs.words[:4000]
+        assert ours.mean_norm == theirs.mean_norm
+        assert torch.equal(ours.vectors, theirs.vectors[:4000].half().float())
+    assert bundle.has_anchors
+
+
+def test_wheel_and_source_archive_take_the_models_along():
+    root = Path(__file__).parents[1]
+    targets = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]
+    assert "models" in targets["wheel"]["only-include"] and "models" in targets["sdist"]["include"]
+    assert targets["wheel"]["sources"]["models"] == "isogloss/models", "where an installed package looks for them"
+
+
+def test_the_models_of_the_repository_are_used_by_default(monkeypatch):
+    monkeypatch.delenv("ISOGLOSS_MODELS", raising=False)
+    assert default_folder() == Path(__file__).parents[1] / "models"
 
 
 # The commands

@@ -317,6 +317,11 @@ def test_score_prints_what_the_run_found(command, tiny_run):
     assert f"las                  {facts['las']}" in command("score", gold, parsed).output.splitlines()
 
 
+def of_run(run) -> tuple[object, ...]:
+    """Options of `parse` that choose a run's parser."""
+    return "-l", "qel", "--run", run.folder
+
+
 COMPRESS = {"": bytes, ".gz": gzip.compress, ".xz": lzma.compress, ".zst": zstandard.ZstdCompressor().compress}
 
 
@@ -329,14 +334,14 @@ def test_parse_reads_raw_text_and_conllu_plain_and_compressed(command, tiny_run,
         "trees.conllu": (corpus / "test.conllu").read_bytes(),
     }[name]
     (tmp_path / (name + ending)).write_bytes(COMPRESS[ending](content))
-    ended = command("parse", tiny_run.folder, tmp_path / (name + ending), "-l", "qel", "-o", tmp_path / "parsed")
+    ended = command("parse", tmp_path / (name + ending), *of_run(tiny_run), "--lines", "-o", tmp_path / "parsed")
     assert (ended.status, ended.output, ended.errors) == (0, "", "")
     parsed = read_conllu(tmp_path / "parsed", require_trees=True)
     assert len(parsed) == (7 if name == "text.txt" else 12)
 
 
 def test_parse_writes_to_standard_output_what_it_would_write_to_a_file(command, tiny_run, tmp_path):
-    words = ("parse", tiny_run.folder, tiny_run.folder / "corpus" / "qel" / "test.conllu", "-l", "qel")
+    words = ("parse", tiny_run.folder / "corpus" / "qel" / "test.conllu", *of_run(tiny_run))
     command(*words, "-o", tmp_path / "parsed.conllu")
     assert command(*words).output == (tmp_path / "parsed.conllu").read_text(encoding="utf-8")
     command(*words, "-o", tmp_path / "parsed.conllu.gz")
@@ -350,7 +355,7 @@ def test_parse_keeps_what_it_does_not_decide(command, tiny_run, tmp_path):
         "2\tmelo\tlo\tPRON\t_\t_\t_\t_\t_\t_\n2.1\tx\t_\t_\t_\t_\t_\t_\t_\t_\n3\tya\tya\tADV\t_\t_\t_\t_\t_\t_\n\n",
         encoding="utf-8",
     )
-    lines = command("parse", tiny_run.folder, path, "-l", "qel").output.splitlines()
+    lines = command("parse", path, *of_run(tiny_run)).output.splitlines()
     assert [line.split("\t")[0] for line in lines[1:6]] == ["1-2", "1", "2", "2.1", "3"]
     assert lines[0] == "# text = dámelo ya"
     assert lines[2].split("\t")[1:6] == ["da", "dar", "VERB", "V", "Mood=Imp"]
@@ -376,7 +381,7 @@ def test_parse_keeps_what_it_does_not_decide(command, tiny_run, tmp_path):
 )
 def test_parse_takes_any_script(command, tiny_run, tmp_path, line):
     (tmp_path / "text.txt").write_text(line + "\n", encoding="utf-8")
-    ended = command("parse", tiny_run.folder, tmp_path / "text.txt", "-l", "qel", "-o", tmp_path / "parsed")
+    ended = command("parse", tmp_path / "text.txt", *of_run(tiny_run), "-o", tmp_path / "parsed")
     assert ended.status == 0, ended.errors
     (sentence,) = read_conllu(tmp_path / "parsed", require_trees=True)
     assert "".join(sentence.forms).replace(" ", "") in "".join(line.split()) or sentence.multiword_tokens
@@ -384,13 +389,13 @@ def test_parse_takes_any_script(command, tiny_run, tmp_path, line):
 
 def test_parse_skips_blank_lines(command, tiny_run, tmp_path):
     (tmp_path / "text.txt").write_bytes(b"\xef\xbb\xbf\n\none two.\r\n   \n\nthree.\n\n")
-    command("parse", tiny_run.folder, tmp_path / "text.txt", "-l", "qel", "-o", tmp_path / "parsed")
+    command("parse", tmp_path / "text.txt", *of_run(tiny_run), "-o", tmp_path / "parsed")
     assert [sentence.forms for sentence in read_conllu(tmp_path / "parsed")] == [("one", "two", "."), ("three", ".")]
 
 
 def test_parse_takes_words_as_they_are_if_asked(command, tiny_run, tmp_path):
     (tmp_path / "text.txt").write_text("one two. three\n")
-    command("parse", tiny_run.folder, tmp_path / "text.txt", "-l", "qel", "--tokenised", "-o", tmp_path / "parsed")
+    command("parse", tmp_path / "text.txt", *of_run(tiny_run), "--tokenised", "-o", tmp_path / "parsed")
     (sentence,) = read_conllu(tmp_path / "parsed")
     assert sentence.forms == ("one", "two.", "three")
 
@@ -412,7 +417,7 @@ def shell(words: list[object], *, output: str) -> subprocess.CompletedProcess[st
 def test_a_reader_that_has_seen_enough_causes_no_complaint(tiny_run, tmp_path):
     text = tmp_path / "long.txt"
     text.write_text((tiny_run.folder / "corpus" / "qel" / "text.txt").read_text(encoding="utf-8") * 4, encoding="utf-8")
-    ended = shell(["parse", tiny_run.folder, text, "-l", "qel"], output="| head -n 2")
+    ended = shell(["parse", text, *of_run(tiny_run)], output="| head -n 2")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert len(ended.stdout.splitlines()) == 2
 

@@ -111,7 +111,7 @@ def test_parse_refuses_broken_trees(command, broken, nothing_new, tiny_run):
     path, words = broken
     nothing_new()
     out = path.with_name("out.conllu")
-    matches(words, check(command("parse", tiny_run.folder, path, "-l", "qel", "-o", out)))
+    matches(words, check(command("parse", path, "-l", "qel", "--run", tiny_run.folder, "-o", out)))
 
 
 def test_run_refuses_broken_trees(command, broken, tmp_path):
@@ -150,14 +150,25 @@ def test_trees_over_other_words_cannot_be_scored(command, tmp_path, nothing_new)
 def test_a_parser_that_reads_tags_needs_tags(command, tmp_path, tiny_run, nothing_new):
     (tmp_path / "raw.txt").write_text("a b c\n")
     nothing_new()
-    words = ("parse", tiny_run.folder, tmp_path / "raw.txt", "-l", "qel", "--pos", "gold", "-o", tmp_path / "x")
+    words = (
+        "parse",
+        tmp_path / "raw.txt",
+        "-l",
+        "qel",
+        "--run",
+        tiny_run.folder,
+        "--pos",
+        "gold",
+        "-o",
+        tmp_path / "x",
+    )
     matches(r"raw.txt: is raw text, and .* reads tags. Expected CoNLL-U. Give such", check(command(*words)))
 
 
 # Raw text
 
 TEXTS = {
-    "missing": (None, r"text.txt: no such file. Expected a text file. Check the path"),
+    "missing": (None, r"text.txt: (there is )?no such file. Expected a .*file.*. Check the path"),
     "empty": (b"", r"text.txt: "),
     "blank": (b"\n  \n\n", r"text.txt: "),
     "UTF-16": ("one two\n".encode("utf-16"), r"text.txt: the text is UTF-16. Expected UTF-8. Convert it"),
@@ -186,7 +197,7 @@ def test_anchors_embed_and_parse_refuse_bad_text(command, bad_text, nothing_new,
     nothing_new()
     matches(words, check(command("anchors", model, path, "-o", out)))
     matches(words, check(command("embed", model, path, "-o", out)))
-    matches(words, check(command("parse", tiny_run.folder, path, "-l", "qel", "-o", out)))
+    matches(words, check(command("parse", path, "-l", "qel", "--run", tiny_run.folder, "-o", out)))
 
 
 def test_a_text_that_is_too_short_to_learn_from_is_refused(command, tmp_path, nothing_new):
@@ -343,9 +354,18 @@ def test_run_refuses_a_recipe_whose_files_are_missing(command, tmp_path, nothing
             ("align", "{run}/lexicon/qel", "{run}/lexicon/qal", "-d", "{text}", "--normalisation", "unitary"),
             r"normalisation: found 'unitary'. Expected a value 'none', 'unit', 'centre', 'unit_centre_unit' or",
         ),
-        (("parse", "{text}", "{text}", "-l", "qel"), r"text.txt: holds no readable recipe.json. Expected the folder"),
-        (("parse", "{run}", "{text}", "-l", "qel", "--system", "best"), r"parsing/best-none: no such parser. The run"),
-        (("parse", "{run}", "{text}", "-l", "qco"), r"language 'qco': not in this run. Expected one of qal, qbe, qel"),
+        (
+            ("parse", "{text}", "--run", "{text}", "-l", "qel"),
+            r"text.txt: holds no readable recipe.json. Expected the folder",
+        ),
+        (
+            ("parse", "{text}", "--run", "{run}", "-l", "qel", "--system", "best"),
+            r"parsing/best-none: no such parser. The run",
+        ),
+        (
+            ("parse", "{text}", "--run", "{run}", "-l", "qco"),
+            r"language 'qco': not in this run. Expected one of qal, qbe, qel",
+        ),
     ],
 )
 def test_wrong_options_are_refused(command, tmp_path, tiny_run, nothing_new, words, message):
@@ -384,7 +404,7 @@ EVERY_WRITER = pytest.mark.parametrize(
         ("export-elmo", "{imported}"),
         ("embed", "{run}/encoders/qel", "{text}"),
         ("align", "{run}/lexicon/qel", "{run}/lexicon/qal", "-d", "{run}/corpus/dictionaries/qel-qal.train.tsv"),
-        ("parse", "{run}", "{run}/corpus/qel/test.conllu", "-l", "qel"),
+        ("parse", "{run}/corpus/qel/test.conllu", "-l", "qel", "--run", "{run}"),
     ],
     ids=lambda words: words[0],
 )
@@ -494,7 +514,7 @@ def test_a_run_whose_disk_fills_up_keeps_what_is_finished(command, mounted, tiny
 def test_a_full_device_is_told(command, tiny_run, kind):
     folder = tiny_run.folder
     words = {
-        "parse": ("parse", folder, folder / "corpus" / "qel" / "test.conllu", "-l", "qel"),
+        "parse": ("parse", folder / "corpus" / "qel" / "test.conllu", "-l", "qel", "--run", folder),
         "embed": ("embed", folder / "encoders" / "qel", folder / "corpus" / "qel" / "test.conllu"),
     }
     message = check(command(*words[kind], "-o", "/dev/full"))
@@ -503,11 +523,13 @@ def test_a_full_device_is_told(command, tiny_run, kind):
 
 
 @pytest.mark.parametrize(
-    "words", [("embed", "{run}/encoders/qel"), ("parse", "{run}", "-l", "qel")], ids=lambda w: w[0]
+    "words",
+    [("embed", "{run}/encoders/qel", "{text}"), ("parse", "{text}", "-l", "qel", "--run", "{run}")],
+    ids=lambda w: w[0],
 )
 def test_a_file_in_a_folder_that_is_not_there_is_refused(command, tiny_run, tmp_path, nothing_new, words):
     (tmp_path / "text.txt").write_text("one two\n")
     nothing_new()
-    name, model, *options = (word.format(run=tiny_run.folder) for word in words)
-    message = check(command(name, model, tmp_path / "text.txt", *options, "-o", tmp_path / "no" / "out"))
+    filled = (word.format(run=tiny_run.folder, text=tmp_path / "text.txt") for word in words)
+    message = check(command(*filled, "-o", tmp_path / "no" / "out"))
     matches(r"no/out: writing failed \(No such file or directory\). Expected a folder that exists", message)

@@ -1,4 +1,4 @@
-"""The command line's entry: errors become one line and exit status 2, or 3 for a search that failed."""
+"""The command line's entry: errors become one line and an exit status of 2, 3 or 4; `errors` says which."""
 
 import errno
 import logging

@@ -2,6 +2,7 @@
 
     es/            a language model for each language
     alignments/es/ layer-0 …: its map into the space that all share; the reference has one too, which changes lengths
+    anchors/en/    anchors of the reference's most frequent words, by which further languages are aligned with it
     parser/        one parser, which reads that space
     bundle.json    what is known of each language, what the parser learned from, and the SHA-256 of every file
 
@@ -10,22 +11,28 @@
 
 import json
 import os
+import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isogloss.artifacts import build_artifact, hash_file, write_atomically
-from isogloss.errors import ArtifactError, DataError
+from isogloss.artifacts import build_artifact, hash_file, write_atomically, writing_to
+from isogloss.errors import ArtifactError, DataError, OutputError
 from isogloss.trained import TrainedParser
 
 if TYPE_CHECKING:
+    from isogloss.lexicon.anchors import Anchors
     from isogloss.mapping.alignment import Alignment
 
-BUNDLE, PARSER, ALIGNMENTS = "bundle.json", "parser", "alignments"
+BUNDLE, PARSER, ALIGNMENTS, ANCHORS = "bundle.json", "parser", "alignments", "anchors"
 FORMAT = 1
 VARIABLE = "ISOGLOSS_MODELS"
 """Environment variable that names a bundle to be used in place of the one that comes with the project."""
+
+
+ANCHOR_TYPES = 4000
+"""Word types of the reference whose anchors a bundle keeps: enough for a dictionary of basic words."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,11 @@ class Bundle:
                 f"or bring the language in from raw text alone: isogloss add-language {language} --help"
             )
 
+    @property
+    def has_anchors(self) -> bool:
+        """Whether it keeps anchors of its reference."""
+        return any(name.startswith(f"{ANCHORS}/{self.reference}/") for name in self.files)
+
     def check(self, part: str) -> None:
         """Compare all files of a folder within the bundle with their hashes.
 
@@ -107,6 +119,53 @@ class Bundle:
                     f"{path}: differs from what {BUNDLE} lists (SHA-256). Expected it as it was made. Copy the models "
                     f"again."
                 )
+
+    def link_to(self, folder: Path, *, but: str = "") -> None:
+        """Let all files stand in a second folder too, without copying them where the disk allows that.
+
+        They are checked first. What stands there must not be changed in place, only replaced; isogloss never does
+        otherwise.
+
+        Args:
+            folder: Where to; made if need be.
+            but: A part that is left out, such as ``parser``.
+
+        Raises:
+            ArtifactError: A file is missing or differs.
+            OutputError: The folder cannot be written.
+        """
+        names = [name for name in self.files if not (but and name.startswith(f"{but}/"))]
+        for part in dict.fromkeys(name.rpartition("/")[0] for name in names):
+            self.check(part)
+        with writing_to(folder):
+            for name in names:
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    os.link(self.folder / name, folder / name)
+                except OSError:  # another disk, or one that knows no links
+                    shutil.copyfile(self.folder / name, folder / name)
+
+
+def refuse_to_replace(out: Path) -> None:
+    """Make sure that a new bundle takes the place of nothing.
+
+    Raises:
+        OutputError: Something is there.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise OutputError(
+            f"{out}: is there already. Expected a new or empty folder, for the models that are there stay as they are. "
+            f"Choose another name with -o, or remove it yourself."
+        )
+
+
+def put_in_place(draft: Path, out: Path) -> Bundle:
+    """Move a finished bundle to where it shall stand, on the same disk; an empty folder there makes way."""
+    with writing_to(out):
+        if out.is_dir():
+            out.rmdir()
+        os.rename(draft, out)
+    return open_bundle(out)
 
 
 def parts_of(language: str) -> tuple[str, str]:
@@ -180,6 +239,29 @@ def store_alignments(folder: Path, layers: Sequence["Alignment"], *, inputs: dic
     build_artifact(folder, "alignments", write, settings={"stored": "float16"}, inputs=inputs)
 
 
+def store_anchors(folder: Path, layers: Sequence["Anchors"], *, inputs: dict[str, str]) -> None:
+    """Write the reference's anchors, lowest layer first, into a bundle: float16, its most frequent words, no spreads.
+
+    Args:
+        folder: Its place in the bundle.
+        layers: Anchors of every layer.
+        inputs: Keys of what they were made from.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    import torch
+
+    from isogloss.lexicon.anchor_files import save_anchors
+
+    kept = [replace(one, token_norms=None, token_squares=None).keep(max_types=ANCHOR_TYPES) for one in layers]
+
+    def write(draft: Path) -> None:
+        save_anchors(draft, kept, dtype=torch.float16)
+
+    build_artifact(folder, "anchors", write, settings={"stored": "float16", "max_types": ANCHOR_TYPES}, inputs=inputs)
+
+
 def write_bundle(
     folder: Path, *, reference: str, languages: Mapping[str, Mapping[str, Any]], parser: Mapping[str, Any]
 ) -> Bundle:
@@ -196,7 +278,8 @@ def write_bundle(
         OutputError: The folder cannot be written.
     """
     files = {}
-    for part in (PARSER, *(part for language in languages for part in parts_of(language))):
+    kept = [ANCHORS] if (folder / ANCHORS).is_dir() else []
+    for part in (PARSER, *kept, *(part for language in languages for part in parts_of(language))):
         found = sorted(path for path in (folder / part).rglob("*") if path.is_file())
         if not found:
             raise ArtifactError(f"{folder / part}: nothing there. Expected a part of the models. Put it there first.")

@@ -9,7 +9,17 @@ from typing import Any
 
 from isogloss.alignment_folders import open_alignments
 from isogloss.artifacts import Manifest, build_artifact, check_files, read_manifest, remove_drafts, writing_to
-from isogloss.bundle import ALIGNMENTS, BUNDLE, PARSER, Bundle, open_bundle, store_alignments, write_bundle
+from isogloss.bundle import (
+    ALIGNMENTS,
+    ANCHORS,
+    BUNDLE,
+    PARSER,
+    Bundle,
+    open_bundle,
+    store_alignments,
+    store_anchors,
+    write_bundle,
+)
 from isogloss.commands import shrink_lm, sound_model
 from isogloss.corpus.invented.languages import LANGUAGES
 from isogloss.errors import ArtifactError, OutputError, RecipeError
@@ -52,6 +62,7 @@ def make_bundle(run: Path, out: Path, *, system: str = "aligned", pos: str = "pr
     import torch
 
     from isogloss.encoders.elmo.embedder import ELMoEncoder
+    from isogloss.lexicon.anchor_files import load_all_anchors
     from isogloss.mapping.shared_space import SharedSpace
     from isogloss.parsing.parser import Parser
 
@@ -81,6 +92,9 @@ def make_bundle(run: Path, out: Path, *, system: str = "aligned", pos: str = "pr
         layers = [space.alignments[language, layer] for layer in range(space.layers)]
         made_from = {"encoder": models[language].key, "reference": models[recipe.reference].key}
         store_alignments(out / ALIGNMENTS / language, layers, inputs=made_from)
+    lexicon = run / "lexicon" / recipe.reference
+    made_from = {"anchors": read_manifest(lexicon, kind="anchors").key}
+    store_anchors(out / ANCHORS / recipe.reference, load_all_anchors(lexicon), inputs=made_from)
     licences = tuple(parser_manifest.content["licences"])
     build_artifact(
         out / PARSER,
@@ -127,7 +141,7 @@ def models(folder: Path | None = None) -> dict[str, Any]:
 def _refuse_strangers(out: Path, languages: Sequence[str]) -> None:
     """Make sure that a folder holds nothing but the bundle that is to be made, or parts of it."""
     remove_drafts(out)
-    known = {BUNDLE, PARSER, ALIGNMENTS, "README.md", *languages}
+    known = {BUNDLE, PARSER, ALIGNMENTS, ANCHORS, "README.md", *languages}
     for path in sorted(out.iterdir()):
         if path.name not in known:
             raise OutputError(

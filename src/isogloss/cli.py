@@ -11,8 +11,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from isogloss import cli_exchange, cli_mapping, cli_models
+from isogloss import cli_exchange, cli_mapping, cli_models, cli_parsers
 from isogloss.cli_mapping import Json, Language, Out, Seed, Tokenised
+from isogloss.cli_models import Models
+from isogloss.errors import IsoglossError, RecipeError
 from isogloss.printing import print_facts, print_precision, print_scores, shown
 
 
@@ -298,27 +300,59 @@ def embed(
         print(f"{facts['sentences']} sentences in {out}")
 
 
-for joined in (*cli_mapping.COMMANDS, *cli_exchange.COMMANDS, *cli_models.COMMANDS):
+for joined in (*cli_mapping.COMMANDS, *cli_exchange.COMMANDS, *cli_models.COMMANDS, *cli_parsers.COMMANDS):
     app.command()(joined)
 
 
 @app.command()
 def parse(
-    folder: Annotated[Path, typer.Argument(help="Folder of a run.")],
-    file: Annotated[Path, typer.Argument(help="CoNLL-U, or raw text with one sentence a line.")],
+    file: Annotated[Path, typer.Argument(help="Running text, empty lines between paragraphs; or CoNLL-U. - is stdin.")],
     language: Language,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="CoNLL-U file; by default standard output.")] = None,
-    system: Annotated[str, typer.Option(help="Which of the run's parsers.")] = "aligned",
-    pos: Annotated[str, typer.Option(help="none, or gold: read the tags of the input.")] = "none",
-    tokenised: Tokenised = False,
+    models: Models = None,
+    run: Annotated[Path | None, typer.Option(help="Folder of a run whose parser is used in place of models.")] = None,
+    system: Annotated[str, typer.Option(help="With --run: which of its parsers.")] = "aligned",
+    pos: Annotated[str, typer.Option(help="With --run: what tags that parser reads: none, predicted, gold.")] = "none",
+    tags: Annotated[
+        str,
+        typer.Option(
+            help="Tags that a parser with a tagger reads: given ones, predicted (its own), or auto: given where every "
+            "word of a sentence has one."
+        ),
+    ] = "auto",
+    lines: Annotated[bool, typer.Option("--lines", help="Raw text has one sentence a line.")] = False,
+    tokenised: Annotated[
+        bool, typer.Option("--tokenised", help="Raw text has one sentence a line, its words already apart.")
+    ] = False,
+    contractions: Annotated[
+        Path | None, typer.Option(help="Tokens that stand for several words: lines TOKEN, tab, WORDS WITH SPACES.")
+    ] = None,
+    keep_going: Annotated[
+        bool,
+        typer.Option(
+            "--keep-going",
+            help="Tell of sentences that cannot be parsed, parse the rest, end with status 4. Malformed ones are left "
+            "out, others handed on without a new tree.",
+        ),
+    ] = False,
 ) -> None:
-    """Parse a file with a run's parser.
+    """Parse a file with the models that come with isogloss, with others, or with a run's parser.
 
-    Example: `isogloss parse runs/invented sentences.txt --language qel`
+    Files may be larger than memory. Trees are CoNLL-U, with tags where the parser found them.
+
+    Example: `isogloss parse news.txt --language es -o news.conllu`
     """
-    from isogloss.commands import parse as command
+    from isogloss.parsing_files import parse as command
 
-    command(folder, file, out or sys.stdout, language=language, system=system, pos=pos, tokenised=tokenised)
+    if models is not None and run is not None:
+        raise RecipeError("--models and --run: found both. Expected one of them. Leave one out.")
+
+    def tell(fault: IsoglossError) -> None:
+        print(f"isogloss: {fault}", file=sys.stderr)
+
+    options = {"models": models, "run": run, "system": system, "pos": pos, "tags": tags, "lines": lines}
+    options |= {"tokenised": tokenised, "contractions": contractions}
+    command(file, out or sys.stdout, language=language, **options, on_fault=tell if keep_going else None)
 
 
 @app.command()

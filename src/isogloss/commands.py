@@ -1,24 +1,23 @@
-"""One function per command, for notebooks and for the command line alike; those about anchors and alignments, and the
-two longest of the others, `train_lm` and `embed`, have files of their own.
+"""One function per command, for notebooks and for the command line alike; those about anchors, alignments and
+bundles, and the longest of the others, `train_lm`, `embed` and `parse`, have files of their own.
 
 Each receives paths and plain values, makes one artifact or answer, and returns what a person would want to know of it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
 from isogloss.artifacts import Manifest, build_artifact, check_files, hash_file, read_manifest
-from isogloss.errors import ConlluError, OutputError, RecipeError, TextError
+from isogloss.errors import OutputError, RecipeError, TextError
 from isogloss.settings import Settings
 from isogloss.stage import FORMATS
 
 S = TypeVar("S", bound=Settings)
 
 if TYPE_CHECKING:
-    from isogloss.corpus.sentence import Sentence
     from isogloss.encoders.elmo.embedder import ELMoEncoder
 
 
@@ -98,37 +97,6 @@ def shrink_lm(model: Path, out: Path) -> dict[str, Any]:
     return {"bytes": sum(file.stat().st_size for file in Path(out).iterdir()), "bytes_before": before}
 
 
-def parse(
-    folder: Path,
-    file: Path,
-    out: Path | TextIO,
-    *,
-    language: str,
-    system: str = "aligned",
-    pos: str = "none",
-    tokenised: bool = False,
-) -> None:
-    """Parse CoNLL-U, or raw text with one sentence a line, with a run's parser, and write CoNLL-U.
-
-    Raises:
-        DataError: The run cannot read the language, or the file is not what it should be.
-    """
-    from isogloss.corpus.conllu import iterate_conllu, write_conllu
-    from isogloss.trained import load_trained
-
-    trained = load_trained(folder, system=system, pos=pos)
-    if _is_conllu(file):
-        sentences = iterate_conllu(file, language=language)
-    elif pos == "gold":
-        raise ConlluError(
-            f"{file}: is raw text, and the parser {system}-{pos} reads tags. Expected CoNLL-U. Give such a file, or "
-            f"choose --pos none."
-        )
-    else:
-        sentences = _annotated_lines(readable(file), language, tokenised)
-    write_conllu(trained.parse(sentences), out)
-
-
 def score(gold: Path, system: Path) -> dict[str, Any]:
     """Compare two CoNLL-U files of the same words.
 
@@ -180,26 +148,6 @@ def sound_model(folder: Path) -> Manifest:
     return manifest
 
 
-def _annotated_lines(text: Path, language: str, tokenised: bool) -> Iterator["Sentence"]:
-    """Read raw text as sentences that can be traced back to their lines."""
-    from isogloss.corpus.raw_text import annotated_line, read_lines
-
-    found = False
-    for number, line in enumerate(read_lines(text), 1):
-        sentence = annotated_line(line, language=language, tokenised=tokenised, sent_id=str(number))
-        if len(sentence):
-            found = True
-            yield sentence
-    if not found:
-        raise _no_words(text)
-
-
-def _no_words(text: Path) -> TextError:
-    return TextError(
-        f"{text}: there are no words in this file. Expected text, one sentence a line. Check that it is the right file."
-    )
-
-
 def readable(path: Path) -> Path:
     """Check that a file is there before anything heavy is loaded."""
     if not Path(path).is_file():
@@ -216,13 +164,3 @@ def hash_of_text(path: Path) -> str:
         raise TextError(
             f"{path}: cannot be read ({error.strerror}). Expected a text that you may read. Check its permissions."
         ) from error
-
-
-def _is_conllu(path: Path) -> bool:
-    """Whether a file's first line that is neither empty nor a comment has ten columns."""
-    from isogloss.corpus.raw_text import read_lines
-
-    def content() -> Iterator[str]:
-        return (line for line in read_lines(readable(path)) if line.strip() and not line.startswith("#"))
-
-    return next(content(), "").count("\t") >= 8 or str(path).endswith((".conllu", ".conll"))

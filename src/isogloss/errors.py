@@ -6,7 +6,8 @@
     │   ├── TextError        … raw text
     │   ├── DictionaryError  … a bilingual dictionary
     │   ├── VectorsError     … word vectors of another tool
-    │   └── ArtifactError    … a folder that isogloss wrote, or a published model
+    │   ├── ArtifactError    … a folder that isogloss wrote, or a published model
+    │   └── PartlyDone       … some of a file was not; the rest was used, as asked
     ├── RecipeError          a recipe or a setting
     ├── AlignmentError       two languages cannot be aligned as asked
     │   └── NoAlignmentFound … a search without a dictionary came to nothing that can be believed
@@ -14,8 +15,8 @@
     └── OutputError          a result cannot be written (full disk, unwritable folder)
 
 Every message has four parts: the place, what was found, what was expected, what to do next. The command
-line prints it on one line and ends with its `exit_status`: 2, or 3 where nothing was wrong with what was asked but the
-search failed. A traceback is always a bug of ours.
+line prints it on one line and ends with its `exit_status`: 2; 3 where nothing was wrong with what was asked but the
+search failed; 4 where the work was done but for some of it. A traceback is always a bug of ours.
 """
 
 
@@ -47,6 +48,12 @@ class VectorsError(DataError):
 
 class ArtifactError(DataError):
     """A folder that isogloss wrote, or a published model, is missing, damaged or of another kind."""
+
+
+class PartlyDone(DataError):
+    """Some of a file could not be used. What could be was, and the result is written."""
+
+    exit_status = 4
 
 
 class RecipeError(IsoglossError):

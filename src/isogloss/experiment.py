@@ -17,6 +17,7 @@ from isogloss.artifacts import only_writer, remove_drafts, up_to_date, versions,
 from isogloss.compute.workers import Event, Task, run_tasks
 from isogloss.errors import OutputError, RecipeError
 from isogloss.plan import plan_stages
+from isogloss.planner import serves_tests
 from isogloss.recipe import Recipe, load_recipe
 from isogloss.reports.results import Score, read_scores, write_scores
 from isogloss.stage import Stage, run_stage
@@ -38,6 +39,8 @@ class Run:
     figures: list[Path]
     made: list[str]
     """Stages that this run made; the others were already there."""
+    parsers: dict[str, dict[str, Any]]
+    """How each parser was trained: languages, steps, mean LAS on their development trees."""
 
 
 def run(
@@ -45,6 +48,7 @@ def run(
     folder: Path | str | None = None,
     *,
     overrides: tuple[str, ...] = (),
+    tests: bool = True,
     on_event: Callable[[Event], None] = lambda event: None,
 ) -> Run:
     """Run a recipe to its end, or as far as it was not yet run.
@@ -53,6 +57,7 @@ def run(
         recipe: A recipe file, or a loaded recipe.
         folder: The run folder; by default ``runs/NAME`` in the current folder.
         overrides: Settings in the form ``encoders.epochs=3``.
+        tests: Whether to parse and score test sets, too, and to report on all; without, the parsers are the end.
         on_event: Called with everything that the stages report.
 
     Returns:
@@ -75,7 +80,7 @@ def run(
         folder.mkdir(parents=True, exist_ok=True)
     with only_writer(folder, lock=folder / LOCK):
         remove_drafts(folder)
-        stages = plan_stages(recipe, folder)
+        stages = [stage for stage in plan_stages(recipe, folder) if tests or not serves_tests(stage)]
         missing = [stage for stage in stages if not up_to_date(folder / stage.name, stage.key)]
         write_atomically(folder / RECIPE, recipe.model_dump_json(indent=2) + "\n")
         with _log_file(folder / "log.jsonl") as write:
@@ -101,7 +106,15 @@ def run(
                 threads=recipe.compute.threads,
                 on_event=tell,
             )
-        return _conclude(recipe, folder, stages, [stage.name for stage in missing])
+        made = [stage.name for stage in missing]
+        parsers = {
+            stage.name: json.loads((folder / stage.name / "settings.json").read_text(encoding="utf-8"))["metadata"]
+            for stage in stages
+            if stage.kind == "parser"
+        }
+        if not tests:
+            return Run(folder=folder, scores=[], precision=[], figures=[], made=made, parsers=parsers)
+        return _conclude(recipe, folder, stages, made, parsers)
 
 
 def _refuse_to_mix(folder: Path) -> None:
@@ -129,7 +142,7 @@ def _tasks(stages: list[Stage], folder: Path) -> list[Task]:
     ]
 
 
-def _conclude(recipe: Recipe, folder: Path, stages: list[Stage], made: list[str]) -> Run:
+def _conclude(recipe: Recipe, folder: Path, stages: list[Stage], made: list[str], parsers: dict[str, Any]) -> Run:
     """Gather scores, write the tables and draw the figures."""
     from isogloss.figures import draw_run
     from isogloss.reports.tables import as_csv, as_markdown, score_table
@@ -150,7 +163,7 @@ def _conclude(recipe: Recipe, folder: Path, stages: list[Stage], made: list[str]
     write_atomically(reports / "scores.csv", as_csv(table))
     write_atomically(reports / "precision.json", json.dumps(precision, indent=2) + "\n")
     figures = draw_run(recipe, folder, stages, table)
-    return Run(folder=folder, scores=scores, precision=precision, figures=figures, made=made)
+    return Run(folder=folder, scores=scores, precision=precision, figures=figures, made=made, parsers=parsers)
 
 
 @contextmanager

@@ -219,8 +219,8 @@ def both(what: str, source: Path | None, target: Path | None) -> tuple[Path, Pat
     return source, target
 
 
-def options_of(assignments: Sequence[str]) -> dict[str, Any]:
-    """Read ``KEY=VALUE``; values are read as JSON, or else as they stand.
+def options_of(assignments: Sequence[str], *, option: str = "--set") -> dict[str, Any]:
+    """Read ``KEY=VALUE``, given with an option of the command line; values are read as JSON, or else as they stand.
 
     Raises:
         RecipeError: There is no ``=``.
@@ -232,7 +232,7 @@ def options_of(assignments: Sequence[str]) -> dict[str, Any]:
     for assignment in assignments:
         name, equals, value = assignment.partition("=")
         if not equals:
-            raise RecipeError(f"--set: found {assignment!r}. Expected KEY=VALUE. Add the value.")
+            raise RecipeError(f"{option}: found {assignment!r}. Expected KEY=VALUE. Add the value.")
         try:
             options[name.strip()] = json.loads(value)
         except ValueError:

@@ -18,6 +18,11 @@ TESTED = "-tested"
 """Ending of the vectors of test sets."""
 
 
+def serves_tests(stage: Stage) -> bool:
+    """Whether a stage is there for test sets alone, so that a run can do without it and still parse."""
+    return stage.kind == "parsed" or (stage.kind == "vectors" and stage.name.endswith(TESTED))
+
+
 class Planner:
     """The stages so far, and what is needed to name the next."""
 

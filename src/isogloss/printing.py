@@ -35,6 +35,24 @@ def print_precision(rows: list[dict[str, Any]]) -> None:
             print(f"{row['source']}→{row['target']} {row['vectors']} {row['layer']}: {row['usable_pairs']} pairs used")
 
 
+def print_parsers(parsers: dict[str, dict[str, Any]]) -> None:
+    """Print how parsers were trained, a line each."""
+    for name, facts in parsers.items():
+        las = "" if facts.get("best_dev_las") is None else f", mean LAS on their dev sets {facts['best_dev_las']:.2%}"
+        print(f"{name}: {', '.join(facts['languages'])}; {facts.get('steps', 0):,} steps{las}")
+
+
+def print_added(language: str, facts: dict[str, Any], folder: Path) -> None:
+    """Print what to expect of a language that was added, and why."""
+    print(f"{facts['name']} ({language}) is in {shown(folder)}, aligned by {facts['road']}.")
+    if facts["anchored"]:
+        print("Since the text is small, the words of its model were held to their translations while it learned.")
+    print(f"Expected: {facts['expected']}.")
+    for reason in facts["reasons"]:
+        print(f"- {reason}")
+    print(f"Parse it: isogloss parse FILE -l {language} --models {shown(folder)}")
+
+
 def print_geometry(found: Sequence["Geometry"]) -> None:
     """Print the shape of spaces, a line for each language and layer; what is not known stays blank."""
 

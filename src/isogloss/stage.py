@@ -17,8 +17,9 @@ FORMATS = {
     "static": 1,
     "alignments": 2,
     "vectors": 1,
-    "parser": 1,
+    "parser": 2,
     "parsed": 1,
+    "evidence": 1,
 }
 """Version of each kind; raise one when its content changes for the same settings and inputs."""
 

@@ -15,9 +15,11 @@ from isogloss.stages import ENDINGS, SpacePlan, load_space
 if TYPE_CHECKING:
     from isogloss.corpus.sentence import Sentence
     from isogloss.encoders.encoder import Encoder
-    from isogloss.parsing.parser import Parser
+    from isogloss.parsing.parser import Parser, Tags
 
 SENTENCES_AT_A_TIME = 256
+MOST_WORDS = 3_000
+"""Words of the longest sentence that is parsed: memory grows with the square, here to some hundred megabytes."""
 
 
 @dataclass(frozen=True)
@@ -28,27 +30,49 @@ class TrainedParser:
     space: "Encoder | None"
     languages: tuple[str, ...]
 
-    def parse(self, sentences: Iterable["Sentence"]) -> Iterator["Sentence"]:
+    def parse(self, sentences: Iterable["Sentence"], *, tags: "Tags" = "auto") -> Iterator["Sentence"]:
         """Put a tree on every sentence, some hundred at a time, in their order.
 
+        Args:
+            sentences: May be a stream.
+            tags: Which parts of speech a parser with a tagger reads: ``given``, ``predicted`` or ``auto``; see
+                `Parser.parse`.
+
         Raises:
-            DataError: A sentence is of a language that the parser cannot read.
+            DataError: A sentence cannot be parsed; see `objection`. Or its language is unknown.
         """
         remaining = iter(sentences)
         while some := list(islice(remaining, SENTENCES_AT_A_TIME)):
             for sentence in some:
-                if self.parser.settings.upos == "gold" and all(word.upos == "_" for word in sentence.words):
-                    which = sentence.comment("sent_id") or " ".join(sentence.forms)
-                    raise DataError(
-                        f"sentence {which!r}: has no universal tags, and this parser reads them. Expected tags in "
-                        f"column 4. Add them, or choose --pos none."
-                    )
-                if self.space is not None and sentence.language not in self.languages:
-                    raise DataError(
-                        f"language {sentence.language!r}: not in this run. Expected one of {', '.join(self.languages)}"
-                        f". Add it to the recipe, with text and a dictionary."
-                    )
-            yield from self.parser.parse(some, self.space)
+                self.refuse_unknown(sentence.language)
+                objection = self.objection(sentence, tags=tags)
+                if objection is not None:
+                    which = sentence.comment("sent_id") or " ".join(sentence.forms[:20])
+                    raise DataError(f"sentence {which!r}: {objection}")
+            yield from self.parser.parse(some, self.space, tags=tags)
+
+    def refuse_unknown(self, language: str) -> None:
+        """Raise a `DataError` if there are no vectors of a language."""
+        if self.space is not None and language not in self.languages:
+            raise DataError(
+                f"language {language!r}: not in this run. Expected one of {', '.join(self.languages)}. Add it to the "
+                f"recipe, with text and a dictionary."
+            )
+
+    def objection(self, sentence: "Sentence", *, tags: "Tags" = "auto") -> str | None:
+        """Say why a sentence cannot be parsed: what was found, what was expected, what to do; None if it can be."""
+        if len(sentence) > MOST_WORDS:
+            return (
+                f"has {len(sentence):,} words, each of which may depend on any other. Expected {MOST_WORDS:,} at most. "
+                f"Divide the sentence."
+            )
+        reads_tags = self.parser.settings.upos == "gold" or (self.parser.tagger and tags == "given")
+        if reads_tags and all(word.upos == "_" for word in sentence.words):
+            return (
+                "has no universal tags, and this parser reads them. Expected tags in column 4. Add them, or choose a "
+                "parser that needs none: --tags predicted, or --pos none."
+            )
+        return None
 
 
 def load_trained(folder: Path | str, *, system: str = "aligned", pos: str = "none") -> TrainedParser:

@@ -6,6 +6,7 @@ import gzip
 import io
 import lzma
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from isogloss.corpus.conllu import (
     CHUNK_BYTES,
     format_sentence,
     iterate_conllu,
+    iterate_numbered,
     parse_conllu,
     read_conllu,
     read_treebank,
@@ -347,3 +349,47 @@ def test_a_word_with_a_tab_or_line_end_cannot_be_written(stray):
 def test_a_sentence_without_words_cannot_be_written():
     with pytest.raises(OutputError, match=r"no words"):
         format_sentence(Sentence.of_forms([]))
+
+
+# Going on after faults
+
+
+def going_on(tmp_path, content: bytes) -> tuple[list[tuple[int, tuple[str, ...]]], list[str]]:
+    """Read a file to its end; return first lines and forms of its sentences, and what was wrong."""
+    (tmp_path / "x.conllu").write_bytes(content)
+    faults: list[str] = []
+    found = iterate_numbered(tmp_path / "x.conllu", on_fault=lambda fault: faults.append(str(fault)))
+    return [(line, sentence.forms) for line, sentence in found], faults
+
+
+GOOD = b"1\tgood\t_\t_\t_\t_\t_\t_\t_\t_\n\n"
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (b"1\tbad\n\n", r"x.conllu:3: 2 columns. Expected 10"),
+        (b"# c\n2\tbad\t_\t_\t_\t_\t_\t_\t_\t_\n\n", r"x.conllu:4: ID is '2', but the word before it has ID 0"),
+        (b"1\tbad\t_\t_\t_\t_\t9\t_\t_\t_\n\n", r"x.conllu:3: HEAD is 9, but the sentence has 1 words"),
+        (b"1\tb\xffd\t_\t_\t_\t_\t_\t_\t_\t_\n\n", r"x.conllu:3: byte 0xff is not UTF-8 there. CoNLL-U is UTF-8"),
+        (b"1\tbad\t_\t_\t_\t_\t_\t_\t_\t_\r\n\r\n", r"x.conllu:3: the line ends in CR LF. Lines of CoNLL-U end in LF"),
+    ],
+)
+def test_a_broken_sentence_is_told_of_and_left_out(tmp_path, bad, message):
+    found, faults = going_on(tmp_path, GOOD + bad + GOOD)
+    assert [forms for _, forms in found] == [("good",), ("good",)]
+    assert re.search(message, faults[0])
+    assert len(faults) == 1 or b"\r" in bad, "a line of CR alone is no empty line"
+    line, _ = found[-1]
+    assert (tmp_path / "x.conllu").read_bytes().split(b"\n")[line - 1].startswith(b"1\tgood")
+
+
+def test_a_file_whose_every_sentence_is_broken_is_read_to_its_end(tmp_path):
+    found, faults = going_on(tmp_path, GOOD.replace(b"1\t", b"3\t") * 3)
+    assert not found
+    assert [fault.split(" ")[0] for fault in faults] == ["".join((str(tmp_path), f"/x.conllu:{n}:")) for n in (1, 3, 5)]
+
+
+def test_an_empty_file_is_refused_however_lenient_one_is(tmp_path):
+    with pytest.raises(ConlluError, match=r"x.conllu:1: the file is empty: it holds no sentence"):
+        going_on(tmp_path, b"\n\n")

@@ -44,3 +44,16 @@ def test_work_units_hold_every_sentence_once_and_one_language(shapes, words):
     for unit in units:
         assert len({sentences[index].language for index in unit}) == 1
         assert len(unit) == 1 or len(unit) * max(len(sentences[index]) for index in unit) <= words
+
+
+def test_vectors_kept_in_half_the_memory_are_nearly_the_same_in_batches(by_heart, toy_treebank, tiny_settings):
+    sentences, encoder = toy_treebank(20, seed=1).sentences, by_heart()
+    exact, halved = (
+        extract_features(sentences, encoder, settings=tiny_settings(), kept_as=kind)
+        for kind in (torch.float32, torch.float16)
+    )
+    assert halved.vectors.nbytes * 2 == exact.vectors.nbytes
+    expected, found = exact.batch([3, 11]).vectors, halved.batch([3, 11]).vectors
+    assert found.dtype == torch.float32
+    # float16 keeps 11 bits; its smallest steps are 2⁻²⁴.
+    torch.testing.assert_close(found, expected, rtol=2**-11, atol=2**-25)

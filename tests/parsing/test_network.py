@@ -1,11 +1,9 @@
-"""The network: padding never matters, and the stack reads as PyTorch's own."""
+"""The network: padding never matters."""
 
 import pytest
 import torch
-from torch import nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from isogloss.parsing.network import IGNORED, ParserInputs, ParserNetwork, RecurrentStack, drop_alike
+from isogloss.parsing.network import IGNORED, ParserInputs, ParserNetwork
 
 SMALL = {"upos_width": 4, "lstm_layers": 2, "hidden_width": 6, "arc_width": 8, "relation_width": 5}
 
@@ -107,28 +105,3 @@ def test_vectors_alone_suffice():
 def test_a_single_layer_is_taken_as_it_is():
     assert make(layers=1).mix is None
     assert make(layers=2).mix is not None
-
-
-def test_stack_reads_like_a_packed_bidirectional_lstm():
-    torch.manual_seed(3)
-    stack = RecurrentStack(width=5, hidden_width=4, layers=2, dropout=0.5).eval()
-    reference = nn.LSTM(5, 4, num_layers=2, bidirectional=True, batch_first=True)
-    with torch.no_grad():
-        for layer in range(2):
-            for name, own in (("", stack.forwards[layer]), ("_reverse", stack.backwards[layer])):
-                for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
-                    getattr(reference, f"{kind}_l{layer}{name}").copy_(getattr(own, f"{kind}_l0"))
-        vectors, lengths = torch.randn(3, 6, 5), torch.tensor([2, 6, 1])
-        packed = pack_padded_sequence(vectors, lengths, batch_first=True, enforce_sorted=False)
-        expected, _ = pad_packed_sequence(reference(packed)[0], batch_first=True)
-        found = stack(vectors, lengths)
-    for row, length in enumerate(lengths.tolist()):
-        torch.testing.assert_close(found[row, :length], expected[row, :length], atol=1e-6, rtol=1e-5)
-
-
-def test_dropout_is_alike_for_all_words():
-    torch.manual_seed(0)
-    dropped = drop_alike(torch.ones(2, 5, 50), 0.5, axis=1, training=True)
-    assert (dropped == dropped[:, :1]).all()
-    assert set(dropped.unique().tolist()) == {0.0, 2.0}
-    assert not (dropped[0] == dropped[1]).all()

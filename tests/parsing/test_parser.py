@@ -139,8 +139,8 @@ def test_weights_of_another_network_are_refused(parser, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"kind": "anchors"}, r"holds 'anchors', format 1. Expected 'parser', format 1"),
-        ({"format": 9}, r"holds 'parser', format 9. Expected 'parser', format 1"),
+        ({"kind": "anchors"}, r"holds 'anchors', format 2. Expected 'parser', format 2"),
+        ({"format": 9}, r"holds 'parser', format 9. Expected 'parser', format 2"),
         ({"encoder": {}}, r"not readable as the settings of a parser \('layers'\)"),
         ({"settings": {"hidden": 3}}, r"not readable as the settings of a parser .*hidden"),
     ],

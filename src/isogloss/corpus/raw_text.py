@@ -17,8 +17,9 @@ import secrets
 import shutil
 import stat
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike
+from types import MappingProxyType
 from typing import IO, Any, BinaryIO, TextIO
 
 import zstandard
@@ -34,6 +35,15 @@ XZ_MAGIC = b"\xfd7zXZ\x00"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 DAMAGE = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, zstandard.ZstdError)
+
+
+Source = str | PathLike[str] | BinaryIO
+"""A path, or a file of bytes that is open already."""
+
+
+def name_of(source: Source) -> str:
+    """Return what a source is called in messages."""
+    return os.fspath(source) if isinstance(source, str | PathLike) else str(getattr(source, "name", "<file>"))
 
 
 class _WholeFrames(io.RawIOBase):
@@ -68,7 +78,7 @@ class _WholeFrames(io.RawIOBase):
         return count
 
 
-def _decompressed(file: io.BufferedReader) -> BinaryIO:
+def unpacked(file: io.BufferedReader) -> BinaryIO:
     """Wrap an open file in the decompressor that its first bytes ask for."""
     start = file.peek(6)
     if start.startswith(GZIP_MAGIC):
@@ -97,12 +107,12 @@ class Position:
 
 @contextlib.contextmanager
 def open_bytes(
-    path: str | PathLike[str], *, refuse: type[DataError] = TextError, position: Position | None = None
+    path: Source, *, refuse: type[DataError] = TextError, position: Position | None = None
 ) -> Iterator[BinaryIO]:
     """Open a plain, gzip, xz or zstd file for reading, as the file's first bytes say.
 
     Args:
-        path: The file.
+        path: The file; or one that is open already, which is neither unpacked nor closed.
         refuse: The error to raise, so that each format speaks with its own class.
         position: Told which file was opened.
 
@@ -110,12 +120,15 @@ def open_bytes(
         DataError: (or the class given) the file is missing, a folder, not readable, or damaged. Damage is
             noticed while reading, inside the ``with`` block.
     """
-    place = os.fspath(path)
+    place = name_of(path)
     try:
+        if not isinstance(path, str | PathLike):
+            yield path
+            return
         with open(place, "rb") as file:
             if position is not None:
                 position.watch(file)
-            yield _decompressed(file)
+            yield unpacked(file)
     except FileNotFoundError:
         raise refuse(f"{place}: there is no such file. Expected a file to read. Check the path.") from None
     except IsADirectoryError:
@@ -146,9 +159,7 @@ def open_text(path: str | PathLike[str], *, refuse: type[DataError] = TextError)
         yield io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="\n")
 
 
-def read_lines(
-    path: str | PathLike[str], *, longest: int | None = None, position: Position | None = None
-) -> Iterator[str]:
+def read_lines(path: Source, *, longest: int | None = None, position: Position | None = None) -> Iterator[str]:
     """Stream the lines of a plain or compressed file, without line ends, in constant memory.
 
     Malformed UTF-8 becomes U+FFFD; how much of it there was is logged once, at the end.
@@ -170,7 +181,7 @@ def read_lines(
             if first:
                 if line.startswith(UTF16_MARKS):
                     raise TextError(
-                        f"{os.fspath(path)}: the text is UTF-16. Expected UTF-8. Convert it, for example "
+                        f"{name_of(path)}: the text is UTF-16. Expected UTF-8. Convert it, for example "
                         "with iconv -f UTF-16 -t UTF-8."
                     )
                 line = line.removeprefix(b"\xef\xbb\xbf")
@@ -186,7 +197,7 @@ def read_lines(
         logger.warning(
             "%s:%d: malformed UTF-8, and more after it: %d places in %d lines became U+FFFD. Expected UTF-8. "
             "If that is more than stray damage, convert the file with iconv.",
-            os.fspath(path), first_malformed, malformed, malformed_lines,
+            name_of(path), first_malformed, malformed, malformed_lines,
         )  # fmt: skip
 
 
@@ -325,7 +336,14 @@ def write_lines(lines: Iterable[str], path: str | PathLike[str]) -> None:
             file.write(b"\n")
 
 
-def annotated_line(line: str, *, language: str, tokenised: bool = False, sent_id: str = "") -> Sentence:
+def annotated_line(
+    line: str,
+    *,
+    language: str,
+    tokenised: bool = False,
+    contractions: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+    sent_id: str = "",
+) -> Sentence:
     """Split a line of raw text into a sentence that can be written as CoNLL-U and traced back to the line.
 
     Contractions become multiword tokens, ``SpaceAfter=No`` marks words that were written together, and the comments
@@ -335,6 +353,7 @@ def annotated_line(line: str, *, language: str, tokenised: bool = False, sent_id
         line: One sentence.
         language: Code of its language.
         tokenised: Words are already apart.
+        contractions: The words of further tokens, beside those that the language contracts anyway.
         sent_id: For the comment of that name, if any.
     """
     text = " ".join(line.split())
@@ -345,7 +364,7 @@ def annotated_line(line: str, *, language: str, tokenised: bool = False, sent_id
     for token in tokens:
         end = text.index(token, end) + len(token)
         misc = "_" if end == len(text) or text[end] == " " else "SpaceAfter=No"
-        parts = [token] if tokenised else split_contractions([token], language=language)
+        parts = [token] if tokenised else contractions.get(token) or split_contractions([token], language=language)
         if len(parts) == 1:
             words.append(Word(token, misc=misc))
         else:

@@ -85,7 +85,10 @@ class Sentence:
         return None
 
     def with_tree(self, heads: Sequence[int], deprels: Sequence[str]) -> "Sentence":
-        """Return the sentence with a new tree; everything else stays, enhanced dependencies are dropped.
+        """Return the sentence with a new tree; everything else stays, the enhanced graph included.
+
+        A graph that was given may say other things than the new tree. It is an annotation of its own, without which the
+        empty nodes would be left hanging.
 
         Args:
             heads: One id per word, 0 for the root.
@@ -93,7 +96,7 @@ class Sentence:
         """
         assert len(heads) == len(deprels) == len(self.words), "a tree has one head and relation per word"
         words = tuple(
-            replace(word, head=int(head), deprel=deprel, deps="_")
+            replace(word, head=int(head), deprel=deprel)
             for word, head, deprel in zip(self.words, heads, deprels, strict=True)
         )
         return replace(self, words=words)

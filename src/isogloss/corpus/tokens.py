@@ -223,12 +223,16 @@ CONTRACTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
 
 @functools.cache
 def _cased_contractions(language: str) -> Mapping[str, tuple[str, ...]]:
-    """Write the table out in small letters, with a capital, and in capitals, with either apostrophe."""
-    cased: dict[str, tuple[str, ...]] = {}
-    for form, parts in CONTRACTIONS.get(language, {}).items():
+    return cased(CONTRACTIONS.get(language, {}))
+
+
+def cased(contractions: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Write contractions out in small letters, with a capital, and in capitals, with either apostrophe."""
+    table: dict[str, tuple[str, ...]] = {}
+    for form, parts in contractions.items():
         for mark in "'’":
             spelt, words = form.replace("'", mark), tuple(part.replace("'", mark) for part in parts)
-            cased[spelt.upper()] = tuple(word.upper() for word in words)
-            cased[spelt.capitalize()] = (words[0].capitalize(), *words[1:])
-            cased[spelt] = words
-    return cased
+            table[spelt.upper()] = tuple(word.upper() for word in words)
+            table[spelt.capitalize()] = (words[0].capitalize(), *words[1:])
+            table[spelt] = words
+    return table

@@ -3,7 +3,7 @@
 A folder of anchors:
 
 =========================  ============================================================================
-``anchors.safetensors``    ``vectors`` (layers types width, float32), ``counts`` (types, int64),
+``anchors.safetensors``    ``vectors`` (layers types width; float32 or float16), ``counts`` (types, int64),
                            ``mean_norms`` (layers, float64) and, where tokens were seen,
                            ``token_norms`` and ``token_squares`` (layers types, float64)
 ``words.txt``              one word type per line, in the order of the vectors
@@ -35,19 +35,20 @@ from isogloss.errors import ArtifactError, OutputError, RecipeError
 from isogloss.lexicon.anchors import Anchors, AnchorSums
 
 
-def save_anchors(folder: Path | str, anchors: Sequence[Anchors]) -> None:
+def save_anchors(folder: Path | str, anchors: Sequence[Anchors], *, dtype: torch.dtype = torch.float32) -> None:
     """Write the anchors of one language, a layer each, into one folder.
 
     Args:
         folder: Made if it does not exist.
         anchors: At least one; all of the same language and word types, as `extract_anchors` gives them.
+        dtype: How vectors are stored; float16 takes half the space. They are float32 again when loaded.
     """
     folder, first = Path(folder), anchors[0]
     assert all((each.language, each.words) == (first.language, first.words) for each in anchors), (
         "the layers of one encoder share language and word types"
     )
     tensors = {
-        "vectors": torch.stack([each.vectors for each in anchors]),
+        "vectors": torch.stack([each.vectors for each in anchors]).to(dtype),
         "counts": first.counts.contiguous(),
         "mean_norms": torch.tensor([each.mean_norm for each in anchors], dtype=torch.float64),
     }

@@ -104,7 +104,7 @@ def start_from_model(
         what = "words are spelt alike" if dictionary is None else "pairs of the dictionary have frequent words both"
         raise AlignmentError(
             f"Only {len(pairs)} {what} in the new language and in {reference.language!r}; at least {MINIMUM_PAIRS} are "
-            f"needed. Give a dictionary of more words (--dictionary of train-lm), or start without that model."
+            f"needed. Give a dictionary of more words (--dictionary), or start without that model."
         )
     source, target = _unit(found), _unit(layer_0)
     rows, columns = torch.tensor(pairs).unbind(dim=1)

@@ -11,6 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from isogloss.parsing.products import in_blocks, widened
+
 
 class Biaffine(nn.Module):
     """scoreₒ(left, right) = [left; 1]ᵀ Uₒ [right; 1], one learned U for each of the outputs."""
@@ -35,15 +37,19 @@ class Biaffine(nn.Module):
     ) -> Float[Tensor, "batch lefts rights outputs"]:
         """Score every left vector with every right vector of the same sentence."""
         half = self._times_weight(left)  # batch lefts outputs width
-        return torch.einsum("bloi,bri->blro", half, pad(right, (0, self.bias_right), value=1.0))
+        right = pad(right, (0, self.bias_right), value=1.0)
+        with torch.autocast(left.device.type, enabled=False):  # small, and of another shape in every batch
+            return torch.einsum("bloi,bri->blro", widened(half), widened(right))
 
     def pairs(
         self, left: Float[Tensor, "batch words width"], right: Float[Tensor, "batch words width"]
     ) -> Float[Tensor, "batch words outputs"]:
         """Score each left vector with the right vector in the same place only."""
         half = self._times_weight(left)  # batch words outputs width
-        return (half @ pad(right, (0, self.bias_right), value=1.0)[..., None])[..., 0]
+        right = pad(right, (0, self.bias_right), value=1.0)
+        with torch.autocast(left.device.type, enabled=False):
+            return (widened(half) @ widened(right)[..., None])[..., 0]
 
     def _times_weight(self, left: Tensor) -> Tensor:
-        half = pad(left, (0, self.bias_left), value=1.0) @ self.weight.flatten(1)
+        half = in_blocks(lambda rows: rows @ self.weight.flatten(1), pad(left, (0, self.bias_left), value=1.0))
         return half.unflatten(-1, self.weight.shape[1:])

@@ -40,8 +40,14 @@ class Features:
         places, mask = self.places(indices)
         vectors = None
         if self.vectors is not None:
-            vectors = self.vectors[places] * mask[:, :, None, None]  # batch words layers width
+            vectors = self.vectors[places].float() * mask[:, :, None, None]  # batch words layers width
         return ParserInputs(vectors=vectors, upos=self.upos[places] * mask, lengths=lengths)
+
+    def mean_squares(self) -> Float[Tensor, " layers"]:
+        """Return the mean square of the numbers of each layer, over all words alike."""
+        assert self.vectors is not None, "only vectors have a size"
+        layers = self.vectors.unbind(1)  # words width
+        return torch.stack([layer.float().square().mean(dtype=torch.float64) for layer in layers]).float()
 
     def places(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Return where the words of some sentences stand, batch × words, and which of the places hold
@@ -52,13 +58,21 @@ class Features:
         return (starts[:, None] + torch.arange(mask.shape[1])) * mask, mask
 
 
-def extract_features(sentences: Sequence[Sentence], encoder: Encoder | None, *, settings: ParserSettings) -> Features:
+def extract_features(
+    sentences: Sequence[Sentence],
+    encoder: Encoder | None,
+    *,
+    settings: ParserSettings,
+    kept_as: torch.dtype = torch.float32,
+) -> Features:
     """Compute what the parser sees of some sentences.
 
     Args:
         sentences: Each with at least one word.
         encoder: Frozen; None where the settings want no vectors. Asked for one language at a time.
         settings: Which layer, and how many words are encoded at a time.
+        kept_as: How vectors are stored; batches are float32. With float16, which takes half the memory, a number is
+            off by at most one part in 2048.
     """
     lengths = torch.tensor([len(sentence) for sentence in sentences], dtype=torch.int64)
     assert (lengths > 0).all(), "a sentence without words has no features"
@@ -68,14 +82,14 @@ def extract_features(sentences: Sequence[Sentence], encoder: Encoder | None, *, 
         return features
     assert encoder is not None, "a parser that sees vectors needs an encoder"
     layers = encoder.layers if settings.layer == "mix" else 1
-    vectors = torch.empty(int(lengths.sum()), layers, encoder.width)
+    vectors = torch.empty(int(lengths.sum()), layers, encoder.width, dtype=kept_as)
     for chosen in work_units(sentences, words=settings.encode_words):
         with torch.no_grad():
             found = encoder.encode([sentences[index] for index in chosen])
         wanted = found.vectors if settings.layer == "mix" else found.layer(settings.layer)[:, :, None]
         places, mask = features.places(chosen)
         assert bool((found.mask.cpu() == mask).all()), "an encoder returns one vector per word"
-        vectors[places[mask]] = wanted[found.mask].float().cpu()
+        vectors[places[mask]] = wanted[found.mask].to(kept_as).cpu()
     return Features(vectors, features.upos, lengths)
 
 

@@ -24,4 +24,5 @@ class LayerMix(nn.Module):
 
     def forward(self, vectors: Float[Tensor, "batch words layers width"]) -> Float[Tensor, "batch words width"]:
         """Mix the layers of every word."""
-        return self.scale * torch.einsum("bwld,l->bwd", vectors, self.weights)
+        shares = self.scale * self.weights
+        return torch.stack([share * layer for share, layer in zip(shares, vectors.unbind(2), strict=True)]).sum(dim=0)

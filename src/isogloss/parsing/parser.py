@@ -28,7 +28,7 @@ from isogloss.parsing.network import ParserInputs, ParserNetwork
 from isogloss.parsing.settings import ParserSettings
 from isogloss.parsing.trees import decode_trees
 
-FORMAT = 1
+FORMAT = 2
 WEIGHTS, RELATIONS, SETTINGS = "model.safetensors", "relations.txt", "settings.json"
 
 Tags = Literal["auto", "given", "predicted"]

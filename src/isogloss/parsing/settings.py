@@ -45,6 +45,10 @@ class ParserSettings(Settings):
     none."""
     layer: NonNegativeInt | Literal["mix"] = 1
     """Which layer of the encoder is used; "mix" learns a weighted sum of all. Published: 1."""
+    scale_vectors: bool = True
+    """Whether each layer of the vectors is multiplied with one number so that its numbers are of size 1 on the training
+    trees. Vectors of a shared space are of length 1; without this a parser learns to use them slowly (300 steps on
+    English, Spanish unseen, no parts of speech: LAS 43 without, 52 with). Published: no."""
     upos_width: PositiveInt = 50
     """Length of the vector of a part of speech. Published: 50."""
     lstm_layers: PositiveInt = 3

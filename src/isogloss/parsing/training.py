@@ -91,6 +91,9 @@ def train_parser(
         parser.network.to(device)
         ids = {name: index for index, name in enumerate(relations)}
         examples = {treebank.language: _examples(treebank, encoder, ids, settings) for treebank in treebanks}
+        if settings.vectors and settings.scale_vectors and start is None:
+            sizes = torch.stack([each.features.mean_squares() for each in examples.values()])  # languages layers
+            parser.network.scale_to(sizes.mean(dim=0).to(device))
         judged = [_evenly_spaced(treebank, settings.dev_sentences) for treebank in dev]
         dev_features = [extract_features(sentences, encoder, settings=settings) for sentences in judged]
 
@@ -165,7 +168,7 @@ def _examples(treebank: Treebank, encoder: Encoder | None, ids: dict[str, int], 
     words = [word for sentence in sentences for word in sentence.words]
     labels = [ids.get(_label(word.deprel or "", settings.strip_subtypes), IGNORED) for word in words]
     return _Examples(
-        features=extract_features(sentences, encoder, settings=settings),
+        features=extract_features(sentences, encoder, settings=settings, kept_as=torch.float16),
         heads=torch.tensor([word.head for word in words], dtype=torch.int64),
         relations=torch.tensor(labels, dtype=torch.int64),
     )

@@ -1,0 +1,178 @@
+"""The stages that bring a new language into an existing parser: its map, and what speaks for the result.
+
+They stand beside those of a run (`isogloss.stages`): each fills an empty folder. What a new language has is raw text
+and perhaps a small dictionary; what the others have is a bundle of models, with the anchors of its reference.
+"""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from isogloss.artifacts import write_atomically
+from isogloss.errors import AlignmentError
+from isogloss.mapping_stage import LOWEST_LAYER, make_alignments
+from isogloss.recipe import LanguageCorpus
+from isogloss.stages import read_dictionary_of
+
+log = logging.getLogger(__name__)
+
+JUDGED_SENTENCES = 200
+"""Held-out sentences that the parser is asked how sure it is of."""
+CANDIDATES = 10_000
+"""Most frequent word types of the new language among which words are looked up."""
+
+
+@dataclass(frozen=True)
+class Road:
+    """One way to align a language, and its name for people."""
+
+    name: str
+    settings: Any
+    needs_dictionary: bool = False
+
+
+def roads_for(*, dictionary: bool) -> tuple[Road, ...]:
+    """Return the ways to align a new language whose model started from the reference's, best first.
+
+    Since both models share a space from their first step, all roads keep the map near the identity as far as the pairs
+    allow (``prior = "auto"``). So the last road, words spelt alike and a closed form, needs hardly any pair.
+    """
+    from isogloss.mapping.settings import ProcrustesSettings, SelfLearningSettings
+
+    closed_form = ProcrustesSettings(normalisation="unit_centre_unit", too_few_pairs="complete")
+    if dictionary:
+        return (Road("the dictionary", closed_form, needs_dictionary=True),)
+    return (
+        Road("words spelt alike, and what grows from them", SelfLearningSettings(seed_pairs="identical")),
+        Road("kindred words, and what grows from them", SelfLearningSettings(seed_pairs="cognates")),
+        Road("words spelt alike", closed_form),
+    )
+
+
+def make_added_alignments(
+    draft: Path,
+    *,
+    source: str,
+    target: str,
+    source_anchors: Path,
+    target_anchors: Path,
+    dictionary: Path | None,
+    roads: Sequence[Road],
+    seed: int,
+) -> Mapping[str, Any]:
+    """Align a new language with the reference by the first road that leads anywhere."""
+    from isogloss.lexicon.anchor_sources import open_anchors
+    from isogloss.lexicon.dictionary import write_dictionary
+    from isogloss.lexicon.seeds import alike_words
+
+    for road in roads:
+        words = dictionary if road.needs_dictionary else None
+        closed_form = road.settings.method == "procrustes"
+        if words is None and closed_form:
+            ours, theirs = (open_anchors(path)[0] for path in (source_anchors, target_anchors))
+            words = draft / "spelt-alike.tsv"
+            write_dictionary(words, alike_words(ours, theirs))
+        try:
+            facts = make_alignments(
+                draft,
+                source=source,
+                target=target,
+                source_anchors=source_anchors,
+                target_anchors=target_anchors,
+                dictionary=words,
+                reversed_columns=False,
+                test_dictionary=None,
+                settings=road.settings,
+                guide=None if closed_form else LOWEST_LAYER,
+                seed=seed,
+            )
+        except AlignmentError as error:
+            if road is roads[-1]:
+                raise
+            log.warning("by %s: %s", road.name, error)
+            continue
+        return {"road": road.name, **facts}
+    raise AssertionError("the last road is taken or raises")
+
+
+def make_evidence(
+    draft: Path,
+    *,
+    language: str,
+    corpus: LanguageCorpus,
+    models: Path,
+    encoder: Path,
+    anchors: Path,
+    alignments: Path,
+    reference_anchors: Path,
+    dictionary: Path | None,
+    roads: Sequence[Road],
+    training: Any,
+    seed: int,
+) -> Mapping[str, Any]:
+    """Gather in ``evidence.json`` what speaks for a new language's vectors. No tree of it is needed."""
+    from isogloss.bundle import open_bundle
+    from isogloss.corpus.sentence import Sentence
+    from isogloss.encoders.elmo.counting import held_out_sentences
+    from isogloss.encoders.elmo.embedder import ELMoEncoder
+    from isogloss.encoders.elmo.streams import TextFile
+    from isogloss.lexicon.anchor_files import load_anchors
+    from isogloss.mapping.alignment import load_alignment
+    from isogloss.mapping.evidence import closeness, cross_validate, halves_alike
+    from isogloss.mapping.fit import fit_alignment
+    from isogloss.mapping.shared_space import SharedSpace
+    from isogloss.parsing.confidence import mean_confidence
+
+    bundle = open_bundle(models)
+    trained, model = bundle.load(bundle.reference), ELMoEncoder.load(encoder)
+    layer = trained.parser.settings.layer
+    layer = 1 if layer == "mix" else layer
+    ours, theirs = load_anchors(anchors, layer).keep(max_types=CANDIDATES), load_anchors(reference_anchors, layer)
+    maps = [load_alignment(alignments / f"layer-{number}") for number in range(model.layers)]
+    card = model.card
+    facts: dict[str, Any] = {
+        "layer": layer,
+        "words": card["training_words"],
+        "sentences": card["training_sentences"],
+        "share_unknown": card["share_unknown"],
+        "perplexity": round((card["forward_perplexity"] * card["backward_perplexity"]) ** 0.5, 1),
+        "identity_share": maps[layer].details.get("identity_share"),
+        "closeness": round(closeness(maps[layer], ours, theirs), 4),
+    }
+    if dictionary is not None:
+        pairs = read_dictionary_of(dictionary, language, bundle.reference, False)
+
+        def fit(part: Any) -> Any:
+            return fit_alignment(ours, theirs, dictionary=part, settings=roads[0].settings, seed=seed)
+
+        telling = logging.getLogger("isogloss.mapping.fit")
+        level = telling.level
+        telling.setLevel(logging.ERROR)  # that parts of a dictionary have few pairs is what they are for
+        try:
+            found = cross_validate(fit, ours, theirs, pairs, seed=seed)
+            facts |= {
+                "dictionary_pairs": len(pairs),
+                "tested_words": found.tested_words,
+                "precision@1": round(found.precision(1), 4),
+                "precision@5": round(found.precision(5), 4),
+                "halves_alike": round(halves_alike(fit, ours, theirs, pairs, seed=seed), 4),
+            }
+        except AlignmentError as error:  # too few pairs to set any aside
+            log.warning("%s", error)
+        finally:
+            telling.setLevel(level)
+    assert corpus.text is not None
+    text = TextFile(Path(corpus.text), language, corpus.tokenised, training.held_out_every, corpus.max_sentences)
+    sentences = [
+        Sentence.of_forms(words, language=language) for words in held_out_sentences(text, training)[:JUDGED_SENTENCES]
+    ]
+    if trained.parser.settings.upos != "gold":
+        space = SharedSpace(
+            reference=language, encoders={language: model}, alignments={(language, each.layer): each for each in maps}
+        )
+        facts["confidence"] = round(mean_confidence(trained.parser, sentences, space), 4)
+    write_atomically(draft / "evidence.json", json.dumps(facts, indent=2) + "\n")
+    return {"evidence": facts}

@@ -1,0 +1,69 @@
+"""Look at the beginning of a file, and read it from there all the same, though it be standard input."""
+
+import io
+import os
+import sys
+from os import PathLike, fspath
+from typing import Any, BinaryIO
+
+from isogloss.corpus.raw_text import Source, open_bytes, unpacked
+
+LONGEST_LOOK = 1 << 20
+"""Bytes that are looked at; so much memory the beginning may take."""
+
+
+def look_at_content(path: str | PathLike[str]) -> tuple[bytes, Source]:
+    """Return the first line of a file that is neither empty nor a comment, and from where the whole file can be read.
+
+    Args:
+        path: Plain or compressed; ``-`` is standard input.
+
+    Returns:
+        The line; and the path again or, for what can be read only once, an open file that begins at the beginning.
+
+    Raises:
+        TextError: The file is missing, a folder, not readable or damaged.
+    """
+    if fspath(path) != "-" and (os.path.isfile(path) or not os.path.exists(path) or os.path.isdir(path)):
+        with open_bytes(path) as file:
+            return _read_to_content(file)[0], path
+    standard = fspath(path) == "-"
+    stream = sys.stdin.buffer if standard else open(path, "rb")  # noqa: SIM115 — closed with what is returned
+    with open_bytes(unpacked(stream)) as file:  # type: ignore[arg-type]
+        line, seen = _read_to_content(file)
+    rejoined = _Rejoined(seen, file, name="standard input" if standard else fspath(path), closes=not standard)
+    return line, io.BufferedReader(rejoined, 1 << 17)
+
+
+def _read_to_content(file: BinaryIO) -> tuple[bytes, bytes]:
+    """Read on to the first line with content; return the line, and all that was read."""
+    seen: list[bytes] = []
+    line = b""
+    while sum(map(len, seen)) < LONGEST_LOOK and (line := file.readline(LONGEST_LOOK)):
+        seen.append(line)
+        if line.strip() and not line.startswith(b"#"):
+            break
+    return line, b"".join(seen)
+
+
+class _Rejoined(io.RawIOBase):
+    """Bytes that were read already, and then the rest of the file they came from."""
+
+    def __init__(self, seen: bytes, rest: BinaryIO, *, name: str, closes: bool) -> None:
+        self._seen, self._rest, self.name, self._closes = seen, rest, name, closes
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self._seen:
+            # `read1` returns what there is, so that a sentence typed into a pipe need not wait for the next.
+            self._seen = self._rest.read1(len(buffer))  # type: ignore[attr-defined]
+        count = min(len(buffer), len(self._seen))
+        buffer[:count], self._seen = self._seen[:count], self._seen[count:]
+        return count
+
+    def close(self) -> None:
+        if self._closes:
+            self._rest.close()
+        super().close()

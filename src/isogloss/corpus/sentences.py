@@ -1,0 +1,129 @@
+"""Split running text of any script into sentences, by rule and without downloads.
+
+A sentence ends at marks that Unicode calls sentence terminals (``.``, ``!``, ``?``, ``…``, ``।``, ``؟``), with the
+quotes and brackets that close there, before white space; after the wide marks of Chinese and Japanese (``。``) without
+it, too. As in Unicode's own rules, some periods end nothing: what follows begins with a small letter, or the period
+belongs to an abbreviation, to an initial or, where ordinals are written so, to a number. Line ends are white space; an
+empty line ends a paragraph, and so a sentence. ``python -m benchmarks.tokens`` measures the agreement with treebanks.
+
+Source: Unicode Standard Annex 29, section 5. Abbreviations are those of `isogloss.corpus.tokens`.
+"""
+
+import functools
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import regex
+
+from isogloss.corpus.tokens import RULES, Rules
+
+LONGEST_PARAGRAPH = 1 << 16
+"""Characters that are held in memory: of a longer paragraph, sentences are handed on before it ends."""
+
+_CLOSERS = r"(?:\s?»)?[\p{Pe}\p{Pf}\"'»”’]*"  # French leaves a space before its closing quotes
+_END = regex.compile(rf"(?:[\p{{STerm}}…]+{_CLOSERS}\s+|[。！？｡]+{_CLOSERS})")
+_OPENERS = r"[\p{Ps}\p{Pi}\"'«„“‘¿¡\-–—\s]*"
+# Georgian letters count as small ones, though sentences begin with them: their capitals are for headlines.
+_GOES_ON = regex.compile(rf"{_OPENERS}[\p{{Ll}}--\p{{Georgian}}]", regex.V1)
+_WORD_BEFORE = regex.compile(r"[\p{L}\p{M}\p{N}.’'-]*$")
+_ONE_LETTER = regex.compile(r"\s*\p{L}\.")
+_INITIALS = r"\p{Lu}|(?:\p{L}\.-?)+\p{L}"
+_ORDINAL_LANGUAGES = (
+    "cs",
+    "da",
+    "de",
+    "et",
+    "fi",
+    "hr",
+    "hu",
+    "is",
+    "kk",
+    "lv",
+    "nb",
+    "nn",
+    "no",
+    "pl",
+    "sk",
+    "sl",
+    "sv",
+    "tr",
+)
+
+
+class RawSentence(NamedTuple):
+    """A sentence as it stands in a text."""
+
+    text: str
+    """White space and line ends as they were."""
+    line: int
+    """Number of the line in which it begins, from 1."""
+    opens_paragraph: bool
+
+
+def split_sentences(text: str, *, language: str = "") -> list[str]:
+    """Split a paragraph into sentences, whose sum is the paragraph.
+
+    Args:
+        text: Line ends in it are white space.
+        language: Its code, which chooses the abbreviations.
+
+    >>> split_sentences("Dr. Ito left at 5.30 p.m. on Monday. “Why?” he asked. J. K. knew!", language="en")
+    ['Dr. Ito left at 5.30 p.m. on Monday. ', '“Why?” he asked. ', 'J. K. knew!']
+    """
+    pieces: list[str] = []
+    begin = 0
+    for found in _END.finditer(text):
+        end = found.end()
+        if end == len(text) or _GOES_ON.match(text, end):
+            continue
+        if found.group().rstrip() == "." and _keeps_its_period(text, begin, found.start(), language):
+            continue
+        pieces.append(text[begin:end])
+        begin = end
+    return [*pieces, text[begin:]] if begin < len(text) else pieces
+
+
+def sentences_of(lines: Iterable[str], *, language: str = "") -> Iterator[RawSentence]:
+    """Stream the sentences of running text, whose paragraphs are parted by empty lines.
+
+    Args:
+        lines: Without line ends.
+        language: Its code.
+    """
+    text, first, opens = "", 1, True
+    number = 0
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            yield from _numbered(split_sentences(text, language=language), first, opens)
+            text, first, opens = "", number + 1, True
+            continue
+        text += line + "\n"
+        if len(text) > LONGEST_PARAGRAPH:
+            *whole, last = split_sentences(text, language=language)
+            if len(last) > LONGEST_PARAGRAPH // 2:  # no end in sight
+                whole, last = [*whole, last], ""
+            yield from _numbered(whole, first, opens)
+            text, first, opens = last, number + 1 - last.count("\n"), False
+    yield from _numbered(split_sentences(text, language=language), first, opens)
+
+
+def _numbered(pieces: Iterable[str], line: int, opens: bool) -> Iterator[RawSentence]:
+    for piece in pieces:
+        yield RawSentence(piece, line, opens)
+        line, opens = line + piece.count("\n"), False
+
+
+def _keeps_its_period(text: str, begin: int, period: int, language: str) -> bool:
+    """Whether a period belongs to the word before it, in the sentence that begins at `begin`."""
+    found = _WORD_BEFORE.search(text, max(begin, period - 40), period)
+    word = found.group() if found else ""
+    in_pair = len(word) == 1 and _ONE_LETTER.match(text, period + 1)  # the first letter of "z. B." or "d. h."
+    return bool(in_pair or _kept(language).fullmatch(word))
+
+
+@functools.cache
+def _kept(language: str) -> regex.Pattern[str]:
+    """Compile what a word with a period of its own looks like."""
+    abbreviations = map(regex.escape, RULES.get(language, Rules()).abbreviations.split())
+    ordinals = [r"\p{N}{1,2}"] if language in _ORDINAL_LANGUAGES else []
+    return regex.compile("|".join([_INITIALS, *ordinals, *abbreviations]))

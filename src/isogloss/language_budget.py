@@ -1,0 +1,88 @@
+"""How long, and how, the language model of a new language is trained: chosen by the size of its text.
+
+Receives the size of a text; hands on settings. Nobody who brings in a language should have to know of epochs.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from isogloss.recipe import LanguageCorpus
+
+if TYPE_CHECKING:
+    from isogloss.encoders.elmo.settings import BiLMSettings, BiLMTrainingSettings
+
+PLACES = 1_600_000
+"""Words that a language model reads in all: a text is passed through until so many are read …"""
+MOST_PLACES = 3_000_000
+"""… but a large text is read once, at most so far."""
+MOST_PASSES = 12
+ROOMY_TEXT = 1_000_000
+"""Words from which on a text is large enough to be learned from with little dropout."""
+FEW_SENTENCES = 10_000
+"""Sentences below which a model is not only started from the reference's, but held to it while it learns."""
+
+
+@dataclass(frozen=True)
+class TextSize:
+    """How large a text is, counted as far as it matters: up to `MOST_PLACES` words."""
+
+    words: int
+    sentences: int
+
+
+def size_of(corpus: LanguageCorpus, language: str) -> TextSize:
+    """Count the training part of a text."""
+    from isogloss.encoders.elmo.streams import TextFile
+
+    text = TextFile(Path(corpus.text or ""), language, corpus.tokenised, max_sentences=corpus.max_sentences)
+    words = sentences = 0
+    for line in text.lines(held_out=False):
+        words, sentences = words + len(text.words(line)), sentences + 1
+        if words >= MOST_PLACES:
+            break
+    return TextSize(words, sentences)
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a language model is trained."""
+
+    settings: "BiLMTrainingSettings"
+    anchored: bool
+    """Whether its words are pulled to their translations, see `encoders/elmo/anchoring.py`."""
+
+
+def training_for(text: TextSize, shape: "BiLMSettings", *, dictionary: bool) -> Training:
+    """Choose how a language model is trained from so much text: the one place where this is decided.
+
+    All start from the reference's model. A small text is read many times, with much dropout; of a large one a part will
+    do. These are the budgets of the models that come with the project (docs/results.md). A very small text is too
+    little to keep words near their translations, so a dictionary does it, if there is one.
+
+    Args:
+        text: How large it is.
+        shape: Of the reference's model.
+        dictionary: Whether there is one.
+    """
+    from isogloss.encoders.elmo.settings import BiLMLoopSettings, BiLMTrainingSettings
+
+    words = text.words
+    settings = BiLMTrainingSettings(model=shape, start="reference")
+    per_step = settings.rows * settings.unroll
+    passes = max(1, min(MOST_PASSES, round(PLACES / max(1, words))))
+    steps = max(1, min(MOST_PLACES, passes * words) // per_step)
+    small = words < ROOMY_TEXT
+    settings = settings.model_copy(
+        update={
+            "epochs": passes,
+            "dropout": (0.3 if passes == MOST_PASSES else 0.2) if small else 0.1,
+            "loop": BiLMLoopSettings(
+                max_steps=steps,
+                learning_rate=6e-3,
+                evaluate_every=max(1, steps // 8),
+                patience=3 if passes == MOST_PASSES else 0,
+            ),
+        }
+    )
+    return Training(settings, anchored=dictionary and text.sentences < FEW_SENTENCES)

@@ -1,0 +1,125 @@
+"""The command `tune-parser`: a bundle's parser goes on with the few trees that somebody has drawn of a language."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from isogloss.artifacts import build_artifact, writing_to
+from isogloss.bundle import BUNDLE, PARSER, open_bundle, put_in_place, refuse_to_replace, write_bundle
+from isogloss.commands import checked, hash_of_text
+from isogloss.stages import Pace
+
+
+def tune_parser(
+    trees: Path,
+    out: Path,
+    *,
+    language: str,
+    models: Path | None = None,
+    others: Mapping[str, Path] | None = None,
+    tuning: Mapping[str, Any] | None = None,
+    licence: str = "",
+    threads: int = 1,
+    seed: int = 1,
+    on_event: Callable[[dict[str, Any]], None] = lambda event: None,
+) -> dict[str, Any]:
+    """Make a new bundle whose parser has learned from a few trees of one of its languages.
+
+    Args:
+        trees: CoNLL-U with a tree on every sentence.
+        out: Folder of the new bundle.
+        language: Of the trees.
+        models: The old bundle; by default the models that come with the project.
+        others: Treebanks of languages that the parser learned from, by code: they keep it from forgetting these.
+        tuning: Fields of `TuningSettings` by name.
+        licence: Of the trees.
+        threads: Of matrix products.
+        seed: Of dropout and the order of sentences.
+        on_event: Called with everything that the training reports.
+
+    Returns:
+        How many trees there were, and the steps that were taken.
+
+    Raises:
+        DataError: The bundle does not know a language, or a file is not what it should be.
+        OutputError: The new folder holds something, or cannot be written.
+    """
+    from isogloss.compute.workers import Task, run_tasks
+    from isogloss.parsing.settings import TuningSettings
+
+    out = Path(out).absolute()
+    bundle = open_bundle(models)
+    for code in (language, *(others or {})):
+        bundle.refuse_unknown(code)
+    settings = checked(TuningSettings, **dict(tuning or {}))
+    refuse_to_replace(out)
+    with writing_to(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.", suffix=".partial"))
+    try:
+        bundle.link_to(draft, but=PARSER)
+        arguments = {"bundle": bundle, "draft": draft, "trees": Path(trees), "language": language}
+        arguments |= {"others": dict(others or {}), "settings": settings, "licence": licence, "seed": seed}
+        on_event({"event": "run", "recipe": f"tune with {language}", "stages": [PARSER], "kept": []})
+        run_tasks([Task(PARSER, _tune, arguments)], workers=0, threads=threads, on_event=on_event)
+        put_in_place(draft, out)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return dict(open_bundle(out).parser["tuned"])
+
+
+def _tune(
+    *,
+    bundle: Any,
+    draft: Path,
+    trees: Path,
+    language: str,
+    others: Mapping[str, Path],
+    settings: Any,
+    licence: str,
+    seed: int,
+) -> None:
+    """Go on from the bundle's parser, and write the new one and all that is known of it into the draft."""
+    import torch
+
+    from isogloss.corpus.conllu import read_treebank
+    from isogloss.parsing.few_shot import tune_parser as go_on
+
+    trained = bundle.load(language, *others)
+    few = read_treebank(trees, language=language, require_trees=True)
+    beside = [read_treebank(path, language=code, require_trees=True) for code, path in others.items()]
+    pace = Pace()
+    parser = go_on(
+        trained.parser,
+        trained.space,
+        few,
+        others=beside,
+        tuning=settings,
+        seed=seed,
+        on_step=lambda step, steps: pace(
+            step, steps, unit="sentences", per_step=min(len(few), trained.parser.settings.batch_size)
+        ),
+    )
+    build_artifact(
+        draft / PARSER,
+        "parser",
+        lambda folder: parser.save(folder, dtype=torch.float16),
+        settings={"stored": "float16", "tuning": settings.model_dump(mode="json"), "language": language},
+        inputs={"models": hash_of_text(bundle.folder / BUNDLE), "trees": hash_of_text(trees)},
+        seed=seed,
+        licences=(*bundle.parser.get("licences", ()), *filter(None, [licence])),
+    )
+    about = {"language": language, "trees": len(few), "steps": parser.metadata["steps"]}
+    learned = list(dict.fromkeys([*bundle.parser["languages"], language]))
+    licences = sorted({*bundle.parser.get("licences", ()), *filter(None, [licence])})
+    # The scores were those of another parser.
+    languages = {code: {**facts, "scores": []} for code, facts in bundle.languages.items()}
+    languages[language]["trees"] = True
+    write_bundle(
+        draft,
+        reference=bundle.reference,
+        languages=languages,
+        parser={**bundle.parser, "languages": learned, "licences": licences, "tuned": about},
+    )

@@ -1,0 +1,61 @@
+"""The beginning of a file can be looked at, and nothing of the file is lost: not even of standard input."""
+
+import gzip
+import io
+import os
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from isogloss.corpus import beginning
+from isogloss.corpus.beginning import look_at_content
+from isogloss.corpus.raw_text import name_of, open_bytes
+
+
+def use_as_standard_input(monkeypatch, content: bytes) -> None:
+    stdin = io.TextIOWrapper(io.BufferedReader(io.BytesIO(content)))  # type: ignore[arg-type]
+    monkeypatch.setattr(beginning.sys, "stdin", stdin)
+
+
+CONTENT = b"\n# a comment\n\n1\tone\n2\ttwo\n"
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress])
+def test_standard_input_is_whole_after_the_look(monkeypatch, compress):
+    use_as_standard_input(monkeypatch, compress(CONTENT))
+    line, source = look_at_content("-")
+    assert line == b"1\tone\n"
+    assert name_of(source) == "standard input"
+    with open_bytes(source) as file:
+        assert file.read() == CONTENT
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress])
+def test_a_file_is_named_again(tmp_path, compress):
+    (tmp_path / "file").write_bytes(compress(CONTENT))
+    assert look_at_content(tmp_path / "file") == (b"1\tone\n", tmp_path / "file")
+
+
+def test_a_pipe_with_a_name_is_read_once(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_bytes, args=(CONTENT,))
+    writer.start()
+    line, source = look_at_content(path)
+    with open_bytes(source) as file:
+        assert (line, file.read()) == (b"1\tone\n", CONTENT)
+    writer.join()
+    source.close()
+
+
+@given(st.lists(st.sampled_from([b"\n", b"#c\n", b" \n", b"word\n", b"w", b"\xff\n"])).map(b"".join))
+def test_whatever_is_read_begins_with_what_was_seen(content):
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        use_as_standard_input(monkeypatch, content)
+        line, source = look_at_content("-")
+        with open_bytes(source) as file:
+            assert file.read() == content
+    with_content = [part for part in io.BytesIO(content) if part.strip() and not part.startswith(b"#")]
+    assert line == (with_content[0] if with_content else b"")

@@ -1,0 +1,205 @@
+"""add-language: a language that had no part in a parser is parsed, the old models stay, and a stop costs nothing."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from isogloss.add_language import add_language
+from isogloss.artifacts import hash_file
+from isogloss.bundle import open_bundle, write_bundle
+from isogloss.bundle_commands import make_bundle
+from isogloss.corpus.conllu import read_conllu
+from isogloss.corpus.invented.family import FamilySettings, write_family
+from isogloss.encoders.elmo.settings import SIZES
+from isogloss.errors import ArtifactError, DataError, DictionaryError, OutputError, TextError
+from isogloss.language_budget import MOST_PASSES, TextSize, training_for
+
+
+@pytest.fixture(scope="module")
+def family(tmp_path_factory) -> Path:
+    """Dovish, which no test run knows: text, trees, and a dictionary from it to Alvan."""
+    folder = tmp_path_factory.mktemp("family")
+    sizes = {"text_sentences": 200, "train_sentences": 8, "dev_sentences": 2, "test_sentences": 6}
+    write_family(folder, FamilySettings(languages=("qal", "qdo"), parallel_sentences=2, **sizes))
+    lines = (folder / "dictionaries" / "qdo-qal.train.tsv").read_text(encoding="utf-8").splitlines()
+    turned = "".join("\t".join(reversed(line.split("\t"))) + "\n" for line in lines)
+    (folder / "qal-qdo.tsv").write_text(turned, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def models(tiny_run, tmp_path_factory):
+    """Models of three other languages. Read only."""
+    return make_bundle(tiny_run.folder, tmp_path_factory.mktemp("bundles") / "models", pos="none")
+
+
+def files_below(folder: Path) -> dict[str, str]:
+    return {path.relative_to(folder).as_posix(): hash_file(path) for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def added(family, models, tmp_path_factory):
+    """Old files before, facts, and the new bundle."""
+    before, out = files_below(models.folder), tmp_path_factory.mktemp("added") / "models"
+    arguments = {"to": models.folder, "dictionary": family / "qal-qdo.tsv", "licence": "CC0"}
+    facts = add_language("qdo", family / "qdo" / "text.txt", out, **arguments)
+    return before, facts, open_bundle(out), arguments
+
+
+def test_an_added_language_is_parsed(added, family):
+    _, _, bundle, _ = added
+    gold = read_conllu(family / "qdo" / "test.conllu", language="qdo")
+    parsed = list(bundle.load("qdo").parse(gold))
+    assert [sentence.forms for sentence in parsed] == [sentence.forms for sentence in gold]
+    assert all(sentence.has_tree for sentence in parsed)
+
+
+def test_the_old_models_stay_and_are_in_the_new_ones_byte_for_byte(added, models):
+    before, _, bundle, _ = added
+    assert files_below(models.folder) == before
+    assert set(bundle.languages) == {*models.languages, "qdo"}
+    assert {name: bundle.files[name] for name in models.files} == dict(models.files)
+    assert bundle.parser == models.parser
+    a_file = next(iter(models.files))
+    assert os.path.samefile(models.folder / a_file, bundle.folder / a_file), "a link, which takes no space"
+
+
+def test_what_is_told_of_the_language_is_what_the_bundle_tells(added):
+    _, facts, bundle, _ = added
+    assert bundle.languages["qdo"] == facts
+    assert (facts["name"], facts["trees"], facts["licences"], facts["scores"]) == ("Dovish", False, ["CC0"], [])
+    evidence = facts["evidence"]
+    assert evidence["sentences"] == 190, "one line in twenty is held out"
+    assert 0 <= evidence["precision@1"] <= evidence["precision@5"] <= 1
+    assert 0 < evidence["confidence"] < 1
+    assert facts["road"] == "the dictionary"
+    assert facts["anchored"], "200 sentences are few"
+    assert facts["expected"] in ("good", "fair", "poor")
+    assert facts["reasons"]
+
+
+def test_the_same_command_again_finds_everything_done(added, family, monkeypatch):
+    _, facts, bundle, arguments = added
+
+    def not_again(*_, **__):
+        raise AssertionError("nothing is to be made")
+
+    monkeypatch.setattr("isogloss.add_language.run_tasks", not_again)
+    assert add_language("qdo", family / "qdo" / "text.txt", bundle.folder, **arguments) == facts
+    assert [path.name for path in bundle.folder.parent.iterdir()] == [bundle.folder.name], "no work is left behind"
+
+
+def test_after_a_stop_the_same_command_goes_on_whichever_column_comes_first(family, models, tmp_path, monkeypatch):
+    class Killed(Exception):
+        pass
+
+    def killed(*_, **__):
+        raise Killed
+
+    arguments = {"to": models.folder, "dictionary": family / "qal-qdo.tsv"}
+    with monkeypatch.context() as patch:
+        patch.setattr("isogloss.add_language.make_evidence", killed)
+        with pytest.raises(Killed):
+            add_language("qdo", family / "qdo" / "text.txt", tmp_path / "new", **arguments)
+    assert not (tmp_path / "new").exists()
+    begun = []
+    arguments["dictionary"] = family / "dictionaries" / "qdo-qal.train.tsv"
+    add_language("qdo", family / "qdo" / "text.txt", tmp_path / "new", **arguments, on_event=begun.append)
+    assert [event["task"] for event in begun if event["event"] == "started"] == ["evidence/qdo"]
+    assert begun[0]["kept"] == ["encoders/qdo", "lexicon/qdo", "mapping/qdo"]
+    assert "qdo" in open_bundle(tmp_path / "new").languages
+
+
+def test_without_a_dictionary_loan_words_lead_somewhere(command, family, models, tmp_path):
+    loans = (models.folder / "qal" / "vocabulary.txt").read_text(encoding="utf-8").split()[4:64:2]
+    loans = [word for word in loans if len(word) > 3][:20]
+    lines = (family / "qdo" / "text.txt").read_text(encoding="utf-8").splitlines()
+    text, out = tmp_path / "loans.txt", tmp_path / "new"
+    text.write_text("".join(f"{loans[n % len(loans)]} {line}\n" for n, line in enumerate(lines)), encoding="utf-8")
+    ended = command("add-language", "qdo", "--text", text, "-o", out, "--to", models.folder)
+    assert ended.status == 0, ended.errors
+    assert "Dovish (qdo) is in" in ended.output
+    assert "aligned by words spelt alike" in ended.output
+    assert "No pairs could be held out" in ended.output
+    assert f"isogloss parse FILE -l qdo --models {out}" in ended.output.replace("\n", " ")
+
+
+def test_a_run_can_be_added_to_as_well(tiny_run, family, tmp_path):
+    arguments = {"to": tiny_run.folder, "dictionary": family / "qal-qdo.tsv", "max_sentences": 60}
+    facts = add_language("qdo", family / "qdo" / "text.txt", tmp_path / "new", **arguments)
+    assert set(open_bundle(tmp_path / "new").languages) == {"qal", "qbe", "qel", "qdo"}
+    assert add_language("qdo", family / "qdo" / "text.txt", tmp_path / "new", **arguments) == facts, (
+        "it is there already"
+    )
+
+
+def test_models_without_anchors_ask_for_text_of_their_reference(models, family, tmp_path):
+    import shutil
+
+    bare = tmp_path / "bare"
+    shutil.copytree(models.folder, bare, ignore=shutil.ignore_patterns("anchors"))
+    shutil.copytree(models.folder / "alignments", bare / "alignments", dirs_exist_ok=True)
+    write_bundle(bare, reference="qal", languages=models.languages, parser=models.parser)
+    arguments = {"to": bare, "dictionary": family / "qal-qdo.tsv", "max_sentences": 60}
+    text, out = family / "qdo" / "text.txt", tmp_path / "new"
+    with pytest.raises(ArtifactError, match=r"keeps no anchors of 'qal'.* Give raw text .* with --reference-text"):
+        add_language("qdo", text, out, **arguments)
+    add_language("qdo", text, out, **arguments, reference_text=family / "qal" / "text.txt")
+    assert "qdo" in open_bundle(out).languages
+
+
+@pytest.mark.parametrize(
+    ("language", "change", "error", "message"),
+    [
+        ("qel", {}, DataError, r"language 'qel': among the models in .* already\. Expected one that is not"),
+        ("qdo", {"text": "nowhere.txt"}, TextError, r"nowhere\.txt: no such file"),
+        (
+            "qdo",
+            {"dictionary": "strange.tsv"},
+            DictionaryError,
+            r"no word of either column is known to the language mod",
+        ),
+        ("qdo", {"to": "strange.tsv"}, ArtifactError, r"strange\.tsv: no models to parse with"),
+    ],
+)
+def test_what_cannot_be_added_is_refused_and_leaves_no_models(
+    family, models, tmp_path, monkeypatch, language, change, error, message
+):
+    monkeypatch.chdir(tmp_path)
+    Path("strange.tsv").write_text("ϡ\tϠ\n", encoding="utf-8")
+    arguments = {"text": family / "qdo" / "text.txt", "to": models.folder, "dictionary": family / "qal-qdo.tsv"}
+    arguments |= {name: Path(value) for name, value in change.items()}
+    with pytest.raises(error, match=message):
+        add_language(language, out=tmp_path / "new", **arguments)
+    assert not (tmp_path / "new").exists()
+
+
+def test_nothing_is_replaced(family, models, tmp_path):
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "thesis.txt").write_text("mine")
+    with pytest.raises(OutputError, match=r"new: is there already\. Expected a new or empty folder"):
+        add_language("qdo", family / "qdo" / "text.txt", tmp_path / "new", to=models.folder)
+    assert (tmp_path / "new" / "thesis.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("words", "passes", "steps", "dropout"),
+    [
+        (50_000, MOST_PASSES, 468, 0.3),  # 12 × 50,000 places in batches of 64 × 20
+        (300_000, 5, 1171, 0.2),
+        (1_600_000, 1, 1250, 0.1),
+        (3_000_000, 1, 2343, 0.1),
+    ],
+)
+def test_a_small_text_is_read_many_times_and_of_a_large_one_a_part(words, passes, steps, dropout):
+    training = training_for(TextSize(words, sentences=20_000), SIZES["small"], dictionary=True).settings
+    assert (training.epochs, training.loop.max_steps, training.dropout) == (passes, steps, dropout)
+    assert training.start == "reference"
+
+
+@pytest.mark.parametrize(
+    ("sentences", "dictionary", "anchored"), [(9_999, True, True), (9_999, False, False), (10_000, True, False)]
+)
+def test_a_very_small_text_with_a_dictionary_is_held_to_the_reference(sentences, dictionary, anchored):
+    assert training_for(TextSize(90_000, sentences), SIZES["small"], dictionary=dictionary).anchored is anchored
