@@ -20,7 +20,7 @@ from isogloss.parsing.attachment import attachment_scores
 from isogloss.plan import plan_stages
 from isogloss.recipe import load_recipe
 from isogloss.reports.results import read_scores
-from isogloss.rich_language import dictionary_towards, worth_anchoring
+from isogloss.rich_language import dictionary_towards
 from isogloss.stage import Stage
 from isogloss.trained import load_trained
 
@@ -107,14 +107,6 @@ def test_another_weight_is_another_model_and_a_plain_one_does_not_care(command, 
     assert command(*words_of(folder, tmp_path / "plain")).status == 0
     assert "anchoring" not in read_manifest(tmp_path / "plain").content["settings"]["training"]
     assert command(*words_of(folder, tmp_path / "plain", "--anchoring-weight", 3)).errors == ""
-
-
-@pytest.mark.parametrize(
-    ("sentences", "pairs", "expected"),
-    [(6_000, 350, True), (10_000, 10, True), (10_001, 5_000, False), (900, 9, False)],
-)
-def test_little_text_is_worth_anchoring_if_there_are_pairs(sentences, pairs, expected):
-    assert worth_anchoring(sentences, pairs=pairs) is expected
 
 
 @pytest.fixture(scope="module")

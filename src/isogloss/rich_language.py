@@ -18,22 +18,6 @@ if TYPE_CHECKING:
     from isogloss.lexicon.dictionary import BilingualDictionary
 
 
-LITTLE_TEXT = 10_000
-"""Sentences of raw text up to which a language model is anchored to a rich language's, where there is a choice."""
-
-
-def worth_anchoring(sentences: int, *, pairs: int) -> bool:
-    """Whether a language has so little text that its model should be anchored, and pairs enough to anchor it by.
-
-    Args:
-        sentences: Of raw text.
-        pairs: Of a dictionary with the rich language.
-    """
-    from isogloss.mapping.checks import MINIMUM_PAIRS
-
-    return sentences <= LITTLE_TEXT and pairs >= MINIMUM_PAIRS
-
-
 @dataclass(frozen=True)
 class Lent:
     """What a training is given, and what the card tells of it."""
