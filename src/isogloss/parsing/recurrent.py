@@ -54,6 +54,7 @@ class RecurrentStack(nn.Module):
         states = inputs.transpose(0, 1)  # words batch width: what is read at the same time lies together
         turned = turned_places(lengths.to(inputs.device), len(states))
         for ahead, back in zip(self.forwards, self.backwards, strict=True):
+            assert isinstance(ahead, nn.LSTM) and isinstance(back, nn.LSTM), "as they were made"
             if ahead is not self.forwards[0]:
                 states = drop_alike(states, self.dropout, axis=0, training=self.training)
             states = read_both_ways(states, ahead, back, turned)
@@ -96,10 +97,10 @@ def read_both_ways(
         there = ahead(states)[0]
         back_again = back(_reordered(states, turned))[0]
         return torch.cat([there, _reordered(back_again, turned)], dim=-1)
-    both = ahead, back
-    input_weight = torch.cat([one.weight_ih_l0.to(kind) for one in both])  # 2·4·hidden width
-    state_weight = torch.stack([one.weight_hh_l0 for one in both])  # 2 4·hidden hidden
-    bias = torch.cat([(one.bias_ih_l0 + one.bias_hh_l0).to(kind) for one in both])
+    both = [one.all_weights[0] for one in (ahead, back)]
+    input_weight = torch.cat([of_input.to(kind) for of_input, _, _, _ in both])  # 2·4·hidden width
+    state_weight = torch.stack([of_state for _, of_state, _, _ in both])  # 2 4·hidden hidden
+    bias = torch.cat([(one + other).to(kind) for _, _, one, other in both])
     with torch.autocast(states.device.type, enabled=False):
         return BothWays.apply(states, input_weight, state_weight, bias, turned)  # type: ignore[return-value]
 
