@@ -248,6 +248,15 @@ def test_models_lists_languages_scores_and_licences(command, bundle):
     assert "parser  CC0-1.0 (invented by isogloss)" in lines
 
 
+def test_models_tells_what_to_expect_where_there_are_no_scores(command, copied):
+    facts = {code: dict(facts) for code, facts in copied.languages.items()}
+    facts["qel"] |= {"scores": [], "expected": "fair"}
+    write_bundle(copied.folder, reference="qal", languages=facts, parser=copied.parser)
+    lines = command("models", "--models", copied.folder).output.splitlines()
+    (line,) = [line for line in lines if "Elgari" in line]
+    assert "expected: fair" in line
+
+
 def test_models_tells_programs_the_same(command, bundle):
     found = json.loads(command("models", "--models", bundle.folder, "--json").output)
     assert found["languages"] == {code: dict(facts) for code, facts in bundle.languages.items()}

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from isogloss.artifacts import check_files, read_manifest
+from isogloss.bundle import BUNDLE, PARSER, open_bundle, parts_of
 from isogloss.corpus.sentence import Sentence
 from isogloss.encoders.elmo.embedder import ELMoEncoder
 from isogloss.encoders.elmo.settings import SIZES
@@ -13,12 +14,22 @@ from isogloss.encoders.elmo.settings import SIZES
 MODELS = Path(__file__).parents[1] / "models"
 LANGUAGES = ["de", "en", "es", "fr", "it", "kk", "pt", "sv", "tr"]
 MOST_BYTES = 6_000_000
+MOST_BYTES_IN_ALL = 70_000_000
 
 pytestmark = pytest.mark.skipif(not MODELS.is_dir(), reason="the language models come with the repository only")
 
 
 def test_there_is_a_model_of_each_language():
-    assert sorted(path.name for path in MODELS.iterdir() if path.is_dir()) == LANGUAGES
+    assert sorted(path.name for path in MODELS.iterdir() if (path / "card.json").is_file()) == LANGUAGES
+
+
+@pytest.mark.skipif(not (MODELS / BUNDLE).is_file(), reason="the parser that comes with the project is not there")
+def test_the_models_are_a_bundle_that_is_whole_and_small():
+    bundle = open_bundle(MODELS)
+    assert sorted(bundle.languages) == LANGUAGES
+    for part in (PARSER, *(part for language in LANGUAGES for part in parts_of(language))):
+        bundle.check(part)
+    assert sum((MODELS / name).stat().st_size for name in bundle.files) <= MOST_BYTES_IN_ALL
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -192,9 +192,7 @@ def test_keep_going_tells_of_faults_and_parses_the_rest(command, models, tmp_pat
     first, second, last = ended.complaints
     assert f"{tmp_path}/in.conllu:5: ID is '3', but the word before it has ID 1. Expected 2" in first
     assert f"in.conllu:7: the sentence has {MOST_WORDS + 1:,} words, each of which may depend on any other." in second
-    assert (
-        "in.conllu: 2 of its sentences could not be parsed, as told above. Expected none. The others are parsed" in last
-    )
+    assert "in.conllu: 2 of its sentences could not be parsed, as told above. Expected none. The others are" in last
     one, unparsed, other = read_conllu(tmp_path / "out")
     assert (one.forms, other.forms) == (("a", "b"), ("c",))
     assert one.has_tree and other.has_tree
@@ -224,6 +222,7 @@ def test_words_without_tags_are_passed_over_if_tags_must_be_read(parsed):
         (("-l", "xx"), r"language 'xx': not among the models in .*. Expected one of qal \(Alvan\), .*add-language xx"),
         (("-l", "qel", "--tags", "some"), r"--tags: found 'some'. Expected auto, given, predicted. Choose one."),
         (("-l", "qel", "--run", "x"), r"--models and --run: found both. Expected one of them. Leave one out."),
+        (("-l", "qel", "--threads", "0"), r"threads: found 0. Expected a value greater than or equal to 1. Change"),
         (("-l", "qel", "--contractions", "x.tsv"), r"x.tsv: there is no such file. Expected a file to read. Check"),
     ],
 )

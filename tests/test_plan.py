@@ -223,6 +223,22 @@ def test_the_columns_of_a_dictionary_come_in_the_order_of_its_name(real_recipe, 
     assert (stage.arguments["source"], stage.arguments["target"]) == ("cc", "aa")
 
 
+def test_a_language_may_name_its_own_dictionaries(real_recipe):
+    (real_recipe.parent / "aa-cc.swadesh.tsv").write_text("one\tone")
+    own = ("corpus.cc.dictionary='aa-cc.swadesh.tsv'", "mapping.test_dictionaries='{target}-{source}.tsv'")
+    stages = plan(real_recipe, *own, "corpus.cc.test_dictionary=''")
+    found = {name: stages[f"mapping/{name}"].arguments for name in ("bb", "cc")}
+    assert found["cc"]["dictionary"] == real_recipe.parent / "aa-cc.swadesh.tsv"
+    assert found["cc"]["test_dictionary"] is None
+    assert found["bb"]["dictionary"] == found["bb"]["test_dictionary"] == real_recipe.parent / "aa-bb.tsv"
+
+
+def test_a_language_with_dictionaries_of_its_own_needs_none_of_the_pattern(real_recipe):
+    (real_recipe.parent / "aa-cc.tsv").rename(real_recipe.parent / "elsewhere.tsv")
+    stage = plan(real_recipe, "corpus.cc.dictionary='elsewhere.tsv'")["mapping/cc"]
+    assert stage.arguments["dictionary"] == real_recipe.parent / "elsewhere.tsv"
+
+
 def test_folders_that_name_languages_do_not_decide_the_order_of_columns(real_recipe):
     folder = real_recipe.parent / "aa"
     folder.mkdir()

@@ -199,6 +199,7 @@ def test_a_language_without_a_corpus_is_named(real_recipe, key, languages):
             "mapping.dictionaries='{data}/aa-bb.tsv'",
             r"mapping.dictionaries: found '\{data\}/aa-bb.tsv'. Expected both \{source\} and \{target\} in it",
         ),
+        ("corpus.bb.dictionary='none.tsv'", r"corpus.bb.dictionary: .*none.tsv: no such file. Expected a file"),
         ("mapping.dictionaries='{data}/{source}-{target}.tsv'", r"bb-aa.tsv: no such file. Expected a file"),
         ("mapping.test_dictionaries='{data}/{source}-{target}.tsv'", r"mapping.test_dictionaries: .*bb-aa.tsv: no"),
         ("corpus.bb.text='{data}/cc.txt'", r"corpus.bb.text: .*files/cc.txt: no such file. Expected a file"),

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from isogloss.bundle import Bundle, open_bundle
     from isogloss.corpus.cipher import make_cipher
     from isogloss.corpus.conllu import iterate_conllu, read_conllu, read_treebank, write_conllu
     from isogloss.corpus.invented.family import FamilySettings, write_family
@@ -75,6 +76,7 @@ _HOMES = {
     "parsing.settings": ("ParserSettings",),
     "parsing.training": ("train_parser",),
     "recipe": ("Recipe", "load_recipe"),
+    "bundle": ("Bundle", "open_bundle"),
     "experiment": ("Run", "run"),
 }
 _HOME_BY_NAME = {name: f"isogloss.{module}" for module, names in _HOMES.items() for name in names}

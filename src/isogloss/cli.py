@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from isogloss import cli_exchange, cli_mapping, cli_models, cli_parsers
-from isogloss.cli_mapping import Json, Language, Out, Seed, Tokenised
+from isogloss.cli_mapping import Json, Language, Out, Seed, Threads, Tokenised
 from isogloss.cli_models import Models
 from isogloss.errors import IsoglossError, RecipeError
 from isogloss.printing import print_facts, print_precision, print_scores, shown
@@ -327,6 +327,7 @@ def parse(
     contractions: Annotated[
         Path | None, typer.Option(help="Tokens that stand for several words: lines TOKEN, tab, WORDS WITH SPACES.")
     ] = None,
+    threads: Threads = 1,
     keep_going: Annotated[
         bool,
         typer.Option(
@@ -351,7 +352,7 @@ def parse(
         print(f"isogloss: {fault}", file=sys.stderr)
 
     options = {"models": models, "run": run, "system": system, "pos": pos, "tags": tags, "lines": lines}
-    options |= {"tokenised": tokenised, "contractions": contractions}
+    options |= {"tokenised": tokenised, "contractions": contractions, "threads": threads}
     command(file, out or sys.stdout, language=language, **options, on_fault=tell if keep_going else None)
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, get_args
 
 from isogloss.bundle import open_bundle
+from isogloss.commands import checked
+from isogloss.compute.settings import ComputeSettings
 from isogloss.errors import ConlluError, DataError, PartlyDone, RecipeError, TextError
 from isogloss.trained import SENTENCES_AT_A_TIME, TrainedParser, load_trained
 
@@ -35,6 +37,7 @@ def parse(
     lines: bool = False,
     tokenised: bool = False,
     contractions: Path | None = None,
+    threads: int = 1,
     on_fault: Report | None = None,
 ) -> None:
     """Parse a file, CoNLL-U or raw text, and write CoNLL-U: with a bundle of models, or with one of a run's parsers.
@@ -52,23 +55,28 @@ def parse(
         lines: Raw text has one sentence a line. Else it is running text, with empty lines between paragraphs.
         tokenised: Raw text has one sentence a line, and its words are already apart.
         contractions: List of tokens that stand for several words; see `read_contractions`.
+        threads: Of the matrix products.
         on_fault: Told of every sentence that cannot be parsed: one that breaks the format is left out, any other is
             handed on as it is. Without it, the first fault is raised.
 
     Raises:
         DataError: The parser cannot read the language, or the file is not what it should be.
         PartlyDone: Faults were told of. All else is parsed and written.
-        RecipeError: The parser has no tagger to be asked for.
+        RecipeError: The parser has no tagger to be asked for; or an option is wrong.
     """
     from isogloss.corpus.beginning import look_at_content
     from isogloss.corpus.conllu import iterate_numbered, write_conllu
     from isogloss.corpus.contractions import read_contractions
     from isogloss.corpus.raw_text import name_of
 
+    threads = checked(ComputeSettings, threads=threads).threads
     first_line, source = look_at_content(file)
     name = name_of(source)
     is_conllu = first_line.count(b"\t") >= 8 or name.endswith((".conllu", ".conll"))
     known = read_contractions(contractions) if contractions is not None else {}
+    import torch
+
+    torch.set_num_threads(threads)
     if run is not None:
         trained = load_trained(run, system=system, pos=pos)
         trained.refuse_unknown(language)
@@ -108,8 +116,8 @@ class _Faults:
         """Say at the end how many there were."""
         if self._count:
             raise PartlyDone(
-                f"{name}: {self._count:,} of its sentences could not be parsed, as told above. Expected none. The others are "
-                f"parsed; mend these and parse them again."
+                f"{name}: {self._count:,} of its sentences could not be parsed, as told above. Expected none. The "
+                f"others are parsed; mend these and parse them again."
             )
 
 

@@ -88,7 +88,7 @@ class _Planner(Planner):
             settings = settings.model_copy(update={"start": "reference" if starts else "cooccurrences"})
         first = f"encoders/{recipe.reference}"
         reference = self.inputs_of(first) if starts or anchored else {}
-        dictionary = self._named(self._dictionaries[0], language) if anchored else None
+        dictionary = self._named(self._dictionaries[0], language, corpus.dictionary) if anchored else None
         pairs = {"dictionary": self.content(dictionary)} if dictionary is not None else {}
         stage = Stage(
             name=f"encoders/{name or language}",
@@ -204,9 +204,10 @@ class _Planner(Planner):
             return f"{base}.train.tsv", f"{base}.test.tsv"
         return self.recipe.mapping.dictionaries, self.recipe.mapping.test_dictionaries
 
-    def _named(self, pattern: str, language: str) -> Path:
-        """Return the dictionary of one language with the reference."""
-        return Path(pattern.replace("{source}", language).replace("{target}", self.recipe.reference))
+    def _named(self, pattern: str, language: str, own: str | None) -> Path | None:
+        """Return the dictionary of one language with the reference: the one it names itself, or that of the pattern."""
+        name = pattern.replace("{source}", language).replace("{target}", self.recipe.reference) if own is None else own
+        return Path(name) if name else None
 
     def add_alignments(
         self, language: str, *, of: str, name: str, search: bool = False, anchors: str | None = None
@@ -224,15 +225,15 @@ class _Planner(Planner):
         if search:
             mapping = mapping.model_copy(update={"method": mapping.without_dictionary})
         train, test = self._dictionaries
-        if not mapping.needs_dictionary:
-            train = ""
         # The columns of a dictionary come in the order in which the pattern names the two languages.
-        pattern = train or test
+        pattern = (train if mapping.needs_dictionary else "") or test
         turned = pattern.rfind("{target}") < pattern.rfind("{source}")
         of_both = anchors or f"{of}/{language}", f"{of}/{reference}"
-        dictionary = self._named(train, language) if train else None
-        test_dictionary = self._named(test, language) if test else None
-        named = {"dictionary": dictionary, "test_dictionary": test_dictionary}
+        own = self.corpora[language]
+        named = {
+            "dictionary": self._named(train, language, own.dictionary) if mapping.needs_dictionary else None,
+            "test_dictionary": self._named(test, language, own.test_dictionary),
+        }
         self.add(
             Stage(
                 name=name,

@@ -108,10 +108,15 @@ def print_judgement(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def print_models(found: dict[str, Any]) -> None:
-    """Print what a bundle holds: a line for each language, then the licences. Scores in per cent, by split."""
+    """Print what a bundle holds: a line for each language, then the licences. Scores in per cent, by split.
+
+    Of a language that was added without trees, it is told what can be expected.
+    """
 
     def scores(facts: dict[str, Any], measure: str) -> str:
-        rows = [row for row in facts.get("scores", []) if row.get(measure) is not None]
+        rows = [row for row in facts["scores"] if row.get(measure) is not None]
+        if not facts["scores"] and measure == "las" and "expected" in facts:
+            return f"expected: {facts['expected']}"
         return ", ".join(f"{row['split']} {100 * row[measure]:.1f}" for row in rows)
 
     languages: dict[str, dict[str, Any]] = found["languages"]

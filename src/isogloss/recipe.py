@@ -53,6 +53,10 @@ class LanguageCorpus(Settings):
     """Folder of a trained language model, taken as it is; without it one is trained as `encoders` says."""
     treebank: dict[str, str] = Field(default_factory=dict)
     """CoNLL-U files by split: `train`, `dev`, and any others to test on."""
+    dictionary: str | None = None
+    """Its dictionary, where it is not the one that the pattern `mapping.dictionaries` names. Columns as in that one."""
+    test_dictionary: str | None = None
+    """Likewise for `mapping.test_dictionaries`; "" for none."""
     max_trees: PositiveInt | None = None
     """Of `train`, trees after this many are not read; for small budgets."""
     licence: str = ""
@@ -361,10 +365,14 @@ def _with_files(path: Path, recipe: Recipe) -> Recipe:
         text = found(f"corpus.{language}.text", entry.text) if entry.text is not None else None
         treebank = {split: found(f"corpus.{language}.treebank.{split}", name) for split, name in entry.treebank.items()}
         model = str(absolute(entry.model)) if entry.model is not None else None
-        corpus[language] = entry.model_copy(update={"text": text, "treebank": treebank, "model": model})
+        own = {
+            key: found(f"corpus.{language}.{key}", name) if name else name
+            for key, name in (("dictionary", entry.dictionary), ("test_dictionary", entry.test_dictionary))
+        }
+        corpus[language] = entry.model_copy(update={"text": text, "treebank": treebank, "model": model, **own})
     mapping = recipe.mapping
     patterns = {}
-    for key in ("dictionaries", "test_dictionaries"):
+    for key, of_one in (("dictionaries", "dictionary"), ("test_dictionaries", "test_dictionary")):
         pattern = getattr(mapping, key)
         if not pattern or recipe.invented is not None:
             continue
@@ -375,7 +383,7 @@ def _with_files(path: Path, recipe: Recipe) -> Recipe:
         patterns[key] = os.path.abspath(path.parent / pattern.replace("{data}", data))
         if recipe.needs_alignment:
             for language in recipe.languages:
-                if language != recipe.reference:
+                if language != recipe.reference and getattr(corpus[language], of_one) is None:
                     name = patterns[key].replace("{source}", language).replace("{target}", recipe.reference)
                     found(f"mapping.{key}", name)
     orders = {key: pattern.rfind("{source}") < pattern.rfind("{target}") for key, pattern in patterns.items()}

@@ -63,7 +63,7 @@ def lend(
             f"The model of {language!r} is to be anchored to that of {trained.language!r}, and there is no dictionary. "
             f"Expected pairs of words: by them the two are held together. Give a dictionary."
         )
-    card |= {"anchored_to": trained.language, "anchoring": settings.anchoring.model_dump(mode="json")}
+    card |= {"anchored_to": trained.language, "anchoring_weight": settings.anchoring.weight}
     return Lent(transfer if starts else None, RichLanguage(trained, pairs.pairs), card)
 
 

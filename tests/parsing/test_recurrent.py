@@ -10,17 +10,14 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from isogloss.parsing.recurrent import BothWays, RecurrentStack, drop_alike, read_both_ways, turned_places
 
 
-def written_out(
-    states: Tensor, ahead: nn.LSTM, back: nn.LSTM, turned: Tensor, kind: torch.dtype = torch.float64
-) -> Tensor:
-    """Run the layer that is written out."""
+def written_out(states: Tensor, ahead: nn.LSTM, back: nn.LSTM, turned: Tensor) -> Tensor:
+    """Run the layer that is written out, with all products in the type of its weights."""
     return BothWays.apply(
         states,
         torch.cat([ahead.weight_ih_l0, back.weight_ih_l0]),
         torch.stack([ahead.weight_hh_l0, back.weight_hh_l0]),
         torch.cat([one.bias_ih_l0 + one.bias_hh_l0 for one in (ahead, back)]),
         turned,
-        kind,
     )  # type: ignore[return-value]
 
 

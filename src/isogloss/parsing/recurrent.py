@@ -12,9 +12,9 @@ direction, the gates in the order in which `nn.LSTM` keeps them:
     c       = f ⊙ c + i ⊙ g            cell
     h       = o ⊙ tanh c               output
 
-What need not wait for the step before is done for all steps and both directions at once: the inputs' share of the gates
-on the way there, their slopes and the gradients of all weights on the way back. Only these large products use bfloat16;
-what goes from step to step stays float32.
+What need not wait for the step before is done for all steps at once: the inputs' share of the gates on the way there,
+the gradients of inputs and weights on the way back. Only these large products use bfloat16; what goes from step to step
+stays float32.
 
 Source: Hochreiter and Schmidhuber (1997); with forget gates, Gers et al. (2000).
 """
@@ -97,11 +97,11 @@ def read_both_ways(
         back_again = back(_reordered(states, turned))[0]
         return torch.cat([there, _reordered(back_again, turned)], dim=-1)
     both = ahead, back
-    input_weight = torch.cat([one.weight_ih_l0 for one in both])  # 2·4·hidden width
+    input_weight = torch.cat([one.weight_ih_l0.to(kind) for one in both])  # 2·4·hidden width
     state_weight = torch.stack([one.weight_hh_l0 for one in both])  # 2 4·hidden hidden
-    bias = torch.cat([one.bias_ih_l0 + one.bias_hh_l0 for one in both])
+    bias = torch.cat([(one.bias_ih_l0 + one.bias_hh_l0).to(kind) for one in both])
     with torch.autocast(states.device.type, enabled=False):
-        return BothWays.apply(states, input_weight, state_weight, bias, turned, kind)  # type: ignore[return-value]
+        return BothWays.apply(states, input_weight, state_weight, bias, turned)  # type: ignore[return-value]
 
 
 def _reordered(states: Tensor, places: Tensor) -> Tensor:
@@ -110,31 +110,28 @@ def _reordered(states: Tensor, places: Tensor) -> Tensor:
 
 
 class BothWays(torch.autograd.Function):
-    """One layer in both directions, with its gradient written out."""
+    """One layer in both directions, with its gradient written out.
+
+    Between the large products, what belongs to one step is done in one go, while it is in the processor's cache.
+    """
 
     @staticmethod
     def forward(  # type: ignore[override]
-        ctx: Any,
-        states: Tensor,
-        input_weight: Tensor,
-        state_weight: Tensor,
-        bias: Tensor,
-        turned: Tensor,
-        kind: torch.dtype,
+        ctx: Any, states: Tensor, input_weight: Tensor, state_weight: Tensor, bias: Tensor, turned: Tensor
     ) -> Tensor:
-        """Read all words; ``kind`` is the type of large products."""
+        """Read all words; large products are made in the type of the input weight."""
         words, batch = states.shape[:2]
-        rows = whole_blocks(states.flatten(0, 1).to(kind))
-        from_inputs = torch.addmm(bias.to(kind), rows, input_weight.to(kind).mT)[: words * batch]
-        gates = _by_direction(from_inputs, turned, words)  # words 2 batch 4·hidden
-        hidden = gates.shape[-1] // 4
-        cells, squashed, outputs = gates.new_empty(3, *gates.shape[:-1], hidden).unbind()
+        rows = whole_blocks(states.flatten(0, 1).to(input_weight.dtype))
+        from_inputs = torch.addmm(bias, rows, input_weight.mT)  # words·batch 2·4·hidden
+        hidden = state_weight.shape[-1]
+        gates = states.new_empty(words, 2, batch, 4 * hidden)
+        cells, squashed, outputs = states.new_empty(3, words, 2, batch, hidden).unbind()
         i, f, g, o = (gate.unbind() for gate in gates.split(hidden, dim=-1))
-        by_step = gates.unbind()
         weight = state_weight.mT.contiguous()  # read at every step, so worth laying out
-        for step in range(words):
+        for step, (ahead, back) in enumerate(_places(turned, words)):
+            _take(from_inputs, ahead, back, out=gates[step])
             if step:
-                by_step[step].baddbmm_(outputs[step - 1], weight)
+                gates[step].baddbmm_(outputs[step - 1], weight)
             for gate in (i[step], f[step], o[step]):
                 gate.sigmoid_()
             g[step].tanh_()
@@ -148,64 +145,55 @@ class BothWays(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        """Return the gradients of all that `forward` was given; of places and type there are none."""
+        """Return the gradients of all that `forward` was given; of places there is none."""
         rows, input_weight, state_weight, turned, gates, cells, squashed, outputs = ctx.saved_tensors
         words, _, batch, hidden = cells.shape
-        from_outputs = _by_direction(gradients[0].flatten(0, 1), turned, words)
-        i, f, g, o = gates.split(hidden, dim=-1)
-
-        # How much each gate's pre-activation moves the cell (i, f, g) or the output (o): σ' = σ (1 − σ),
-        # tanh' = 1 − tanh². Step by step it becomes the gradient of the pre-activations.
-        to_gates = torch.addcmul(gates, gates, gates, value=-1)
+        from_outputs = gradients[0].flatten(0, 1)  # words·batch 2·hidden
+        i, f, g, o = (gate.unbind() for gate in gates.split(hidden, dim=-1))
+        to_all_gates = torch.zeros(len(rows), 2 * 4 * hidden, dtype=rows.dtype, device=rows.device)
+        to_gates = torch.empty_like(gates[0])  # of the pre-activations of one step
         to_i, to_f, to_g, to_o = to_gates.split(hidden, dim=-1)
-        to_i.mul_(g)
-        to_f[1:].mul_(cells[:-1])
-        to_f[0].zero_()  # nothing was remembered before the first word
-        torch.addcmul(i, i * g, g, value=-1, out=to_g)
-        to_o.mul_(squashed)
-        cell_moves_output = o * (1 - squashed * squashed)
-
-        to_output, to_cell = from_outputs[-1], torch.zeros_like(cells[0])
-        for step in reversed(range(words)):
+        to_output = torch.empty_like(cells[0])
+        to_cell, nothing = torch.zeros_like(to_output), torch.zeros_like(to_output)
+        slope_of_sigmoid = torch.ops.aten.sigmoid_backward.grad_input  # gradient · σ (1 − σ)
+        slope_of_tanh = torch.ops.aten.tanh_backward.grad_input  # gradient · (1 − tanh²)
+        for step, (ahead, back) in reversed(list(enumerate(_places(turned, words)))):
+            _take(from_outputs, ahead, back, out=to_output)
             if step + 1 < words:
-                to_output = torch.baddbmm(from_outputs[step], to_gates[step + 1], state_weight)
+                to_output.baddbmm_(to_gates, state_weight)
                 to_cell.mul_(f[step + 1])
-            to_cell.addcmul_(to_output, cell_moves_output[step])
-            to_o[step].mul_(to_output)
-            for gate in (to_i[step], to_f[step], to_g[step]):
-                gate.mul_(to_cell)
+            to_cell += torch.ops.aten.tanh_backward(to_output * o[step], squashed[step])
+            slope_of_sigmoid(to_output * squashed[step], o[step], grad_input=to_o)
+            slope_of_sigmoid(to_cell * g[step], i[step], grad_input=to_i)
+            slope_of_sigmoid(to_cell * (cells[step - 1] if step else nothing), f[step], grad_input=to_f)
+            slope_of_tanh(to_cell * i[step], g[step], grad_input=to_g)
+            to_all_gates[ahead, : 4 * hidden] = to_gates[0].to(rows.dtype)
+            to_all_gates[back, 4 * hidden :] = to_gates[1].to(rows.dtype)
 
         # Now everything for all steps at once.
-        kind = rows.dtype
-        flat = whole_blocks(_side_by_side(to_gates.to(kind), turned))  # words·batch 2·4·hidden
-        to_states = (flat @ input_weight.to(kind))[: words * batch] if ctx.needs_input_grad[0] else None
-        to_input_weight = flat.mT @ rows
-        before = torch.cat([torch.zeros_like(outputs[:1]), outputs[:-1]])
-        before = whole_blocks(_side_by_side(before.to(kind), turned))  # words·batch 2·hidden
-        pairs = zip(flat.chunk(2, dim=1), before.chunk(2, dim=1), strict=True)
-        to_state_weight = torch.stack([after.mT @ state for after, state in pairs])
-        return (
-            None if to_states is None else to_states.to(to_gates.dtype).unflatten(0, (words, batch)),
-            to_input_weight.to(to_gates.dtype),
-            to_state_weight.to(to_gates.dtype),
-            to_gates.sum(dim=(0, 2)).flatten(),
-            None,
-            None,
-        )
+        to_states = (to_all_gates @ input_weight)[: words * batch].to(cells.dtype).unflatten(0, (words, batch))
+        before = torch.cat([nothing[None], outputs[:-1]])
+        before = whole_blocks(_side_by_side(before, turned).to(rows.dtype))  # words·batch 2·hidden
+        pairs = zip(to_all_gates.chunk(2, dim=1), before.chunk(2, dim=1), strict=True)
+        to_state_weight = torch.stack([after.mT @ state for after, state in pairs]).to(state_weight.dtype)
+        to_bias = to_all_gates.sum(dim=0)
+        return to_states, to_all_gates.mT @ rows, to_state_weight, to_bias, None
 
 
-def _by_direction(rows: Tensor, turned: Tensor, words: int) -> Tensor:
-    """From words·batch × both directions to words × 2 × batch × one direction, the second one turned; bfloat16
-    becomes float32."""
-    ahead, back = rows.chunk(2, dim=1)
-    shape = words, 2, len(rows) // words, ahead.shape[1]
-    parts = torch.empty(shape, dtype=torch.promote_types(rows.dtype, torch.float32), device=rows.device)
-    parts[:, 0] = ahead.unflatten(0, (words, -1))
-    parts[:, 1] = back.index_select(0, turned).unflatten(0, (words, -1))
-    return parts
+def _places(turned: Tensor, words: int) -> list[tuple[slice, Tensor]]:
+    """Say, for each step, where words·batch rows hold what the two directions then read."""
+    batch = len(turned) // words
+    return [(slice(step * batch, (step + 1) * batch), back) for step, back in enumerate(turned.split(batch))]
+
+
+def _take(rows: Tensor, ahead: slice, back: Tensor, *, out: Tensor) -> None:
+    """Copy one step of both directions, which stand side by side in rows."""
+    width = out.shape[-1]
+    out[0] = rows[ahead, :width]
+    out[1] = rows[:, width:].index_select(0, back)
 
 
 def _side_by_side(parts: Tensor, turned: Tensor) -> Tensor:
-    """Do the opposite of `_by_direction`."""
+    """From words × 2 × batch × one direction to words·batch × both directions, the second one turned back."""
     ahead, back = (part.flatten(0, 1) for part in parts.unbind(1))
     return torch.cat([ahead, back.index_select(0, turned)], dim=1)
