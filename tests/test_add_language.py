@@ -119,7 +119,7 @@ def test_without_a_dictionary_loan_words_lead_somewhere(command, family, models,
     lines = (family / "qdo" / "text.txt").read_text(encoding="utf-8").splitlines()
     text, out = tmp_path / "loans.txt", tmp_path / "new"
     text.write_text("".join(f"{loans[n % len(loans)]} {line}\n" for n, line in enumerate(lines)), encoding="utf-8")
-    ended = command("add-language", "qdo", "--text", text, "-o", out, "--to", models.folder)
+    ended = command("add-language", "qdo", "--text", text, "-o", out, "--to", models.folder, "--max-sentences", 80)
     assert ended.status == 0, ended.errors
     assert "Dovish (qdo) is in" in ended.output
     assert "aligned by words spelt alike" in ended.output
