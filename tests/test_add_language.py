@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from isogloss.add_language import add_language
+from isogloss.added_language import roads_for
 from isogloss.artifacts import hash_file
 from isogloss.bundle import open_bundle, write_bundle
 from isogloss.bundle_commands import make_bundle
@@ -113,7 +114,9 @@ def test_after_a_stop_the_same_command_goes_on_whichever_column_comes_first(fami
     assert "qdo" in open_bundle(tmp_path / "new").languages
 
 
-def test_without_a_dictionary_loan_words_lead_somewhere(command, family, models, tmp_path):
+def test_without_a_dictionary_loan_words_lead_somewhere(command, family, models, tmp_path, monkeypatch):
+    last_resort = roads_for(dictionary=False)[-1:]  # searches take minutes, and have tests of their own
+    monkeypatch.setattr("isogloss.add_language.roads_for", lambda *, dictionary: last_resort)
     known = Vocabulary.load(models.folder / "qal" / "vocabulary.txt").words[len(RESERVED) :]
     loans = [word for word in known if len(word) >= SHORTEST_ALIKE][:20]
     lines = (family / "qdo" / "text.txt").read_text(encoding="utf-8").splitlines()
