@@ -5,8 +5,9 @@ A folder uses only what stands above it:
     errors ◀ shapes ◀ settings ◀ artifacts                                                    the ground
        ◀ compute ◀ corpus ◀ encoders ◀ lexicon ◀ mapping ◀ parsing ◀ reports ◀ visuals ◀ web   the pipeline
           ◀ recipe_messages ◀ recipe ◀ stages ◀ planner ◀ plan ◀ figures ◀ experiment ◀ display ◀ trained ◀ bundle
-          ◀ commands ◀ lexicon_commands ◀ alignment_folders ◀ bundle_commands ◀ added_language ◀ expectation
-          ◀ language_budget ◀ add_language ◀ tuning ◀ alignment_commands ◀ mapping_commands ◀ language_models
+          ◀ commands ◀ lexicon_commands ◀ alignment_folders ◀ bundle_commands ◀ language_budget
+          ◀ added_language ◀ expectation ◀ add_language ◀ tuning ◀ alignment_commands ◀ mapping_commands
+          ◀ language_models
           ◀ embedding ◀ parsing_files ◀ printing ◀ cli_models ◀ cli_mapping ◀ cli_exchange ◀ cli_parsers
           ◀ cli ◀ __main__
 """
@@ -46,9 +47,9 @@ SURFACE = [
 ]
 SURFACE += ["lexicon_commands", "alignment_folders", "bundle_commands"]
 SURFACE += [
+    "language_budget",
     "added_language",
     "expectation",
-    "language_budget",
     "add_language",
     "tuning",
     "alignment_commands",

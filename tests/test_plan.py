@@ -233,6 +233,15 @@ def test_a_language_may_name_its_own_dictionaries(real_recipe):
     assert found["bb"]["dictionary"] == found["bb"]["test_dictionary"] == real_recipe.parent / "aa-bb.tsv"
 
 
+def test_a_language_may_be_aligned_in_its_own_way(real_recipe):
+    own = "corpus.cc.method={method='procrustes', prior=0.3}"
+    before, after = keys(real_recipe), {name: stage.key for name, stage in plan(real_recipe, own).items()}
+    assert of_kinds(changed(before, after), "mapping") == {"mapping/cc"}, (
+        "static vectors never met, and stay as they were"
+    )
+    assert plan(real_recipe, own)["mapping/cc"].arguments["settings"].prior == 0.3
+
+
 def test_a_language_with_dictionaries_of_its_own_needs_none_of_the_pattern(real_recipe):
     (real_recipe.parent / "aa-cc.tsv").rename(real_recipe.parent / "elsewhere.tsv")
     stage = plan(real_recipe, "corpus.cc.dictionary='elsewhere.tsv'")["mapping/cc"]

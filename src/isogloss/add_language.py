@@ -254,7 +254,7 @@ def _plan(
             f"{bundle.folder}: keeps no anchors of {reference!r}, with which a new language could be aligned. Expected "
             f"some. Give raw text in that language with --reference-text, or make the models again."
         )
-    roads = roads_for(dictionary=pairs is not None)
+    roads = roads_for(size.words, dictionary=pairs is not None)
     ways = {"roads": [[road.name, road.settings.model_dump(mode="json")] for road in roads]}
     found = add(
         f"mapping/{language}",

@@ -221,15 +221,16 @@ class _Planner(Planner):
             search: Whether to do without a dictionary.
             anchors: The stage that made the language's own, where it is not called like the language.
         """
-        mapping, reference = self.recipe.mapping, self.recipe.reference
+        mapping, reference, own = self.recipe.mapping, self.recipe.reference, self.corpora[language]
         if search:
             mapping = mapping.model_copy(update={"method": mapping.without_dictionary})
+        elif own.method is not None and of == "lexicon":
+            mapping = mapping.model_copy(update={"method": own.method})
         train, test = self._dictionaries
         # The columns of a dictionary come in the order in which the pattern names the two languages.
         pattern = (train if mapping.needs_dictionary else "") or test
         turned = pattern.rfind("{target}") < pattern.rfind("{source}")
         of_both = anchors or f"{of}/{language}", f"{of}/{reference}"
-        own = self.corpora[language]
         named = {
             "dictionary": self._named(train, language, own.dictionary) if mapping.needs_dictionary else None,
             "test_dictionary": self._named(test, language, own.test_dictionary),

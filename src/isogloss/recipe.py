@@ -20,7 +20,7 @@ from isogloss.encoders.elmo.settings import SIZES, BiLMTrainingSettings
 from isogloss.encoders.settings import StaticSettings
 from isogloss.errors import RecipeError
 from isogloss.lexicon.settings import AnchorSettings
-from isogloss.mapping.settings import MappingRecipe
+from isogloss.mapping.settings import MappingRecipe, MappingSettings
 from isogloss.parsing.settings import ParserSettings, TuningSettings
 from isogloss.recipe_messages import explain
 from isogloss.settings import Settings
@@ -57,6 +57,8 @@ class LanguageCorpus(Settings):
     """Its dictionary, where it is not the one that the pattern `mapping.dictionaries` names. Columns as in that one."""
     test_dictionary: str | None = None
     """Likewise for `mapping.test_dictionaries`; "" for none."""
+    method: MappingSettings | None = None
+    """How its anchors are aligned with a dictionary, where it is not as `mapping.method` says."""
     max_trees: PositiveInt | None = None
     """Of `train`, trees after this many are not read; for small budgets."""
     licence: str = ""
