@@ -195,10 +195,8 @@ def main() -> None:
             plain = row["LAS"]
         else:
             row |= {"gap closed": (row["LAS"] - plain) / (much - plain), "of much text": row["LAS"] / much}
-        print(
-            json.dumps({name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()}),
-            flush=True,
-        )
+        shown = {name: float(f"{value:.4g}") if isinstance(value, float) else value for name, value in row.items()}
+        print(json.dumps(shown), flush=True)
 
 
 if __name__ == "__main__":
