@@ -35,6 +35,7 @@ def test_the_new_parser_has_seen_the_trees_and_all_else_is_as_it_was(command, mo
     ended = command(*words, "--passes", 1, "--licence", "CC0", "--json")
     assert ended.status == 0, ended.errors
     assert json.loads(ended.output) == {"language": "qel", "trees": 6, "steps": 200}, "100 for the trees, 100 beside"
+    assert out.stat().st_mode & 0o777 == tmp_path.stat().st_mode & 0o777, "others may read it"
     assert {path: hash_file(path) for path in before} == before
     tuned = open_bundle(out)
     assert {name for name, digest in tuned.files.items() if models.files[name] != digest} == {
@@ -54,6 +55,8 @@ def test_the_new_parser_has_seen_the_trees_and_all_else_is_as_it_was(command, mo
     [
         (("-l", "qco"), r"language 'qco': not among the models"),
         (("-l", "qel", "--beside", "qal"), r"--beside: found 'qal'\. Expected KEY=VALUE"),
+        (("-l", "qel", "--beside", "qel=some.conllu"), r"language 'qel': the parser did not learn from its trees"),
+        (("-l", "qel", "--threads", "0"), r"threads: found 0"),
         (("-l", "qel", "--learning-rate", -1), r"learning_rate: found -1"),
     ],
 )

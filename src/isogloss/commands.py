@@ -63,7 +63,7 @@ def export_elmo(model: Path, out: Path) -> None:
 def shrink_lm(model: Path, out: Path) -> dict[str, Any]:
     """Write a language model as small as it can be and still give its vectors: float16, without the softmax.
 
-    It can no longer be trained, measured or started from. Vectors differ in the fourth digit.
+    It can no longer be trained or measured; others can be started from it. Vectors differ in the fourth digit.
     The model itself stays as it is.
 
     Returns:

@@ -72,7 +72,8 @@ def parse(
     threads = checked(ComputeSettings, threads=threads).threads
     first_line, source = look_at_content(file)
     name = name_of(source)
-    is_conllu = first_line.count(b"\t") >= 8 or name.endswith((".conllu", ".conll"))
+    unpacked = name.removesuffix(".gz").removesuffix(".xz").removesuffix(".zst")
+    is_conllu = first_line.count(b"\t") >= 8 or unpacked.endswith((".conllu", ".conll"))
     known = read_contractions(contractions) if contractions is not None else {}
     import torch
 

@@ -9,7 +9,12 @@ from typing import Any
 from isogloss.artifacts import build_artifact, writing_to
 from isogloss.bundle import BUNDLE, PARSER, open_bundle, put_in_place, refuse_to_replace, write_bundle
 from isogloss.commands import checked, hash_of_text
+from isogloss.compute.settings import ComputeSettings
+from isogloss.errors import DataError
 from isogloss.stages import Pace
+
+OF_ANOTHER_PARSER = ("expected", "reasons", "evidence", "key", "scores")
+"""What a bundle tells of its languages, and no longer holds when its parser is another."""
 
 
 def tune_parser(
@@ -53,11 +58,19 @@ def tune_parser(
     bundle = open_bundle(models)
     for code in (language, *(others or {})):
         bundle.refuse_unknown(code)
+    for code in others or {}:
+        if code not in bundle.parser["languages"]:
+            raise DataError(
+                f"language {code!r}: the parser did not learn from its trees. Expected some of "
+                f"{', '.join(bundle.parser['languages'])}, which it is to be kept from forgetting. Leave this one out."
+            )
     settings = checked(TuningSettings, **dict(tuning or {}))
+    threads = checked(ComputeSettings, threads=threads).threads
     refuse_to_replace(out)
     with writing_to(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.", suffix=".partial"))
+        draft.chmod(out.parent.stat().st_mode & 0o777)  # who may read the folder may read what is put into it
     try:
         bundle.link_to(draft, but=PARSER)
         arguments = {"bundle": bundle, "draft": draft, "trees": Path(trees), "language": language}
@@ -114,8 +127,10 @@ def _tune(
     about = {"language": language, "trees": len(few), "steps": parser.metadata["steps"]}
     learned = list(dict.fromkeys([*bundle.parser["languages"], language]))
     licences = sorted({*bundle.parser.get("licences", ()), *filter(None, [licence])})
-    # The scores were those of another parser.
-    languages = {code: {**facts, "scores": []} for code, facts in bundle.languages.items()}
+    languages = {
+        code: {name: fact for name, fact in facts.items() if name not in OF_ANOTHER_PARSER} | {"scores": []}
+        for code, facts in bundle.languages.items()
+    }
     languages[language]["trees"] = True
     write_bundle(
         draft,

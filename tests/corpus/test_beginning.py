@@ -38,6 +38,11 @@ def test_a_file_is_named_again(tmp_path, compress):
     assert look_at_content(tmp_path / "file") == (b"1\tone\n", tmp_path / "file")
 
 
+def test_a_byte_order_mark_hides_no_comment(tmp_path):
+    (tmp_path / "file").write_bytes(b"\xef\xbb\xbf# a comment\n1\tone\n")
+    assert look_at_content(tmp_path / "file")[0] == b"1\tone\n"
+
+
 def test_a_pipe_with_a_name_is_read_once(tmp_path):
     path = tmp_path / "pipe"
     os.mkfifo(path)

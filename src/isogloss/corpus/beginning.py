@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+from codecs import BOM_UTF8
 from os import PathLike, fspath
 from typing import Any, BinaryIO
 
@@ -41,7 +42,8 @@ def _read_to_content(file: BinaryIO) -> tuple[bytes, bytes]:
     line = b""
     while sum(map(len, seen)) < LONGEST_LOOK and (line := file.readline(LONGEST_LOOK)):
         seen.append(line)
-        if line.strip() and not line.startswith(b"#"):
+        bare = line.removeprefix(BOM_UTF8)  # only the first line of a file can have one
+        if bare.strip() and not bare.startswith(b"#"):
             break
     return line, b"".join(seen)
 
