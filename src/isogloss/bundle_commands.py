@@ -83,6 +83,9 @@ def make_bundle(run: Path, out: Path, *, system: str = "aligned", pos: str = "pr
     encoders = {language: ELMoEncoder.load(run / "encoders" / language) for language in models}
     space = SharedSpace.of(recipe.reference, encoders=encoders, alignments=alignments)
     parser_manifest, parser = read_manifest(parser_folder), Parser.load(parser_folder)
+    lexicon = run / "lexicon" / recipe.reference
+    anchors_key, anchors = read_manifest(lexicon, kind="anchors").key, load_all_anchors(lexicon)
+    scores = _scores(run / "parsed" / f"{system}-{pos}")
 
     with only_writer(out):
         with writing_to(out):
@@ -95,9 +98,7 @@ def make_bundle(run: Path, out: Path, *, system: str = "aligned", pos: str = "pr
             layers = [space.alignments[language, layer] for layer in range(space.layers)]
             made_from = {"encoder": models[language].key, "reference": models[recipe.reference].key}
             store_alignments(out / ALIGNMENTS / language, layers, inputs=made_from)
-        lexicon = run / "lexicon" / recipe.reference
-        made_from = {"anchors": read_manifest(lexicon, kind="anchors").key}
-        store_anchors(out / ANCHORS / recipe.reference, load_all_anchors(lexicon), inputs=made_from)
+        store_anchors(out / ANCHORS / recipe.reference, anchors, inputs={"anchors": anchors_key})
         licences = tuple(parser_manifest.content["licences"])
         build_artifact(
             out / PARSER,
@@ -108,7 +109,6 @@ def make_bundle(run: Path, out: Path, *, system: str = "aligned", pos: str = "pr
             seed=recipe.seed,
             licences=licences,
         )
-        scores = _scores(run / "parsed" / f"{system}-{pos}")
         return write_bundle(
             out,
             reference=recipe.reference,
