@@ -139,6 +139,20 @@ def test_a_run_can_be_added_to_as_well(tiny_run, family, tmp_path):
     )
 
 
+def test_after_a_stop_the_models_of_a_run_are_made_anew_and_stages_go_on(tiny_run, family, tmp_path, monkeypatch):
+    arguments = {"to": tiny_run.folder, "dictionary": family / "qal-qdo.tsv", "max_sentences": 60}
+    with monkeypatch.context() as patch:
+        patch.setattr("isogloss.add_language.make_evidence", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            add_language("qdo", family / "qdo" / "text.txt", tmp_path / "new", **arguments)
+    left = open_bundle(tmp_path / ".new.work" / "models")
+    write_bundle(left.folder, reference="qal", languages=left.languages, parser={"languages": ["of another run"]})
+    begun = []
+    add_language("qdo", family / "qdo" / "text.txt", tmp_path / "new", **arguments, on_event=begun.append)
+    assert begun[0]["kept"] == ["encoders/qdo", "lexicon/qdo", "mapping/qdo"]
+    assert open_bundle(tmp_path / "new").parser == left.parser
+
+
 def test_models_without_anchors_ask_for_text_of_their_reference(models, family, tmp_path):
     import shutil
 

@@ -159,15 +159,14 @@ def _check_code(language: str) -> None:
 
 
 def _old_bundle(to: Path | None, work: Path) -> Bundle:
-    """Open the models to add to; of a run, a bundle is made first."""
+    """Open the models to add to; of a run, a bundle is made first, always anew: what is there may be of another run."""
     if to is None or not (Path(to) / "recipe.json").is_file():
         return open_bundle(to)
     made = work / "models"
-    if not (made / BUNDLE).is_file():
-        parsers = [path.name for path in sorted((Path(to) / "parsing").glob("aligned-*"))]
-        tags = next((pos for pos in ("predicted", "none", "gold") if f"aligned-{pos}" in parsers), "none")
-        make_bundle(Path(to), made, pos=tags)
-    return open_bundle(made)
+    shutil.rmtree(made, ignore_errors=True)
+    parsers = [path.name for path in sorted((Path(to) / "parsing").glob("aligned-*"))]
+    tags = next((pos for pos in ("predicted", "none", "gold") if f"aligned-{pos}" in parsers), "none")
+    return make_bundle(Path(to), made, pos=tags)
 
 
 def _plan(
