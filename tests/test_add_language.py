@@ -93,6 +93,18 @@ def test_the_same_command_again_finds_everything_done(added, family, monkeypatch
     assert [path.name for path in bundle.folder.parent.iterdir()] == [bundle.folder.name], "no work is left behind"
 
 
+@pytest.mark.parametrize("change", [{"name": "Dove"}, {"licence": "CC-BY"}, {"to": "others"}])
+def test_another_command_does_not_pass_for_the_one_that_is_done(added, family, models, tmp_path, change):
+    _, _, bundle, arguments = added
+    if "to" in change:
+        models.link_to(tmp_path / "others")
+        told = {code: {**facts, "scores": []} for code, facts in models.languages.items()}
+        write_bundle(tmp_path / "others", reference="qal", languages=told, parser=models.parser)
+        change = {"to": tmp_path / "others"}
+    with pytest.raises(OutputError, match="is there already"):
+        add_language("qdo", family / "qdo" / "text.txt", bundle.folder, **(arguments | change))
+
+
 def test_after_a_stop_the_same_command_goes_on_whichever_column_comes_first(family, models, tmp_path, monkeypatch):
     class Killed(Exception):
         pass

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from isogloss.added_language import make_added_alignments, make_evidence, roads_for
-from isogloss.artifacts import only_writer, read_manifest, remove_drafts, up_to_date, writing_to
+from isogloss.artifacts import MANIFEST, artifact_key, only_writer, read_manifest, remove_drafts, up_to_date, writing_to
 from isogloss.bundle import (
     ALIGNMENTS,
     ANCHORS,
@@ -117,7 +117,8 @@ def add_language(
             precision=precision,
             seed=seed,
         )
-        key = stages[-1].key
+        name = name or NAMES.get(language, language)
+        key = _key_of(bundle, name=name, licence=licence, evidence=stages[-1].key)
         if (out / BUNDLE).is_file() and (facts := open_bundle(out).languages.get(language, {})).get("key") == key:
             shutil.rmtree(work, ignore_errors=True)
             return dict(facts)
@@ -132,7 +133,7 @@ def add_language(
         road = read_manifest(work / "mapping" / language).content["road"]
         grade, reasons = expectation(evidence, bundle)
         facts = {
-            "name": name or NAMES.get(language, language),
+            "name": name,
             "words": evidence["words"],
             "licences": [licence] if licence else [],
             "trees": False,
@@ -167,6 +168,17 @@ def _old_bundle(to: Path | None, work: Path) -> Bundle:
     parsers = [path.name for path in sorted((Path(to) / "parsing").glob("aligned-*"))]
     tags = next((pos for pos in ("predicted", "none", "gold") if f"aligned-{pos}" in parsers), "none")
     return make_bundle(Path(to), made, pos=tags)
+
+
+def _key_of(bundle: Bundle, *, name: str, licence: str, evidence: str) -> str:
+    """Return the key of a new bundle: equal key, equal models and equal words about them.
+
+    Manifests tell when something was made, so they differ in bundles of one run, and have no part in it.
+    """
+    files = {file: digest for file, digest in bundle.files.items() if Path(file).name != MANIFEST}
+    told = {"languages": dict(bundle.languages), "parser": dict(bundle.parser)}
+    settings = {"name": name, "licence": licence, **told}
+    return artifact_key("bundle", format=1, settings=settings, inputs=files | {"evidence": evidence})
 
 
 def _plan(
