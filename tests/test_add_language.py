@@ -205,7 +205,23 @@ def test_what_cannot_be_added_is_refused_and_leaves_no_models(
     arguments |= {name: Path(value) for name, value in change.items()}
     with pytest.raises(error, match=message):
         add_language(language, out=tmp_path / "new", **arguments)
-    assert not (tmp_path / "new").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["strange.tsv"]
+
+
+def test_a_language_that_a_run_has_is_refused_and_leaves_nothing(tiny_run, family, tmp_path):
+    with pytest.raises(DataError, match="language 'qel': among the models"):
+        add_language("qel", family / "qdo" / "text.txt", tmp_path / "new", to=tiny_run.folder)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_refusal_leaves_what_an_earlier_command_made(family, models, tmp_path):
+    made = tmp_path / ".new.work" / "encoders"
+    made.mkdir(parents=True)
+    (tmp_path / "strange.tsv").write_text("ϡ\tϠ\n", encoding="utf-8")
+    arguments = {"to": models.folder, "dictionary": tmp_path / "strange.tsv"}
+    with pytest.raises(DictionaryError):
+        add_language("qdo", family / "qdo" / "text.txt", tmp_path / "new", **arguments)
+    assert made.is_dir()
 
 
 def test_nothing_is_replaced(family, models, tmp_path):
@@ -214,6 +230,7 @@ def test_nothing_is_replaced(family, models, tmp_path):
     with pytest.raises(OutputError, match=r"new: is there already\. Expected a new or empty folder"):
         add_language("qdo", family / "qdo" / "text.txt", tmp_path / "new", to=models.folder)
     assert (tmp_path / "new" / "thesis.txt").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
 
 
 @pytest.mark.parametrize(
