@@ -93,6 +93,18 @@ def test_the_same_command_again_finds_everything_done(added, family, monkeypatch
     assert [path.name for path in bundle.folder.parent.iterdir()] == [bundle.folder.name], "no work is left behind"
 
 
+@pytest.mark.parametrize("change", [{"name": "Dove"}, {"licence": "CC-BY"}, {"to": "others"}])
+def test_another_command_does_not_pass_for_the_one_that_is_done(added, family, models, tmp_path, change):
+    _, _, bundle, arguments = added
+    if "to" in change:
+        models.link_to(tmp_path / "others")
+        told = {code: {**facts, "scores": []} for code, facts in models.languages.items()}
+        write_bundle(tmp_path / "others", reference="qal", languages=told, parser=models.parser)
+        change = {"to": tmp_path / "others"}
+    with pytest.raises(OutputError, match="is there already"):
+        add_language("qdo", family / "qdo" / "text.txt", bundle.folder, **(arguments | change))
+
+
 def test_after_a_stop_the_same_command_goes_on_whichever_column_comes_first(family, models, tmp_path, monkeypatch):
     class Killed(Exception):
         pass
@@ -139,6 +151,20 @@ def test_a_run_can_be_added_to_as_well(tiny_run, family, tmp_path):
     )
 
 
+def test_after_a_stop_the_models_of_a_run_are_made_anew_and_stages_go_on(tiny_run, family, tmp_path, monkeypatch):
+    arguments = {"to": tiny_run.folder, "dictionary": family / "qal-qdo.tsv", "max_sentences": 60}
+    with monkeypatch.context() as patch:
+        patch.setattr("isogloss.add_language.make_evidence", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            add_language("qdo", family / "qdo" / "text.txt", tmp_path / "new", **arguments)
+    left = open_bundle(tmp_path / ".new.work" / "models")
+    write_bundle(left.folder, reference="qal", languages=left.languages, parser={"languages": ["of another run"]})
+    begun = []
+    add_language("qdo", family / "qdo" / "text.txt", tmp_path / "new", **arguments, on_event=begun.append)
+    assert begun[0]["kept"] == ["encoders/qdo", "lexicon/qdo", "mapping/qdo"]
+    assert open_bundle(tmp_path / "new").parser == left.parser
+
+
 def test_models_without_anchors_ask_for_text_of_their_reference(models, family, tmp_path):
     import shutil
 
@@ -179,7 +205,23 @@ def test_what_cannot_be_added_is_refused_and_leaves_no_models(
     arguments |= {name: Path(value) for name, value in change.items()}
     with pytest.raises(error, match=message):
         add_language(language, out=tmp_path / "new", **arguments)
-    assert not (tmp_path / "new").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["strange.tsv"]
+
+
+def test_a_language_that_a_run_has_is_refused_and_leaves_nothing(tiny_run, family, tmp_path):
+    with pytest.raises(DataError, match="language 'qel': among the models"):
+        add_language("qel", family / "qdo" / "text.txt", tmp_path / "new", to=tiny_run.folder)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_refusal_leaves_what_an_earlier_command_made(family, models, tmp_path):
+    made = tmp_path / ".new.work" / "encoders"
+    made.mkdir(parents=True)
+    (tmp_path / "strange.tsv").write_text("ϡ\tϠ\n", encoding="utf-8")
+    arguments = {"to": models.folder, "dictionary": tmp_path / "strange.tsv"}
+    with pytest.raises(DictionaryError):
+        add_language("qdo", family / "qdo" / "text.txt", tmp_path / "new", **arguments)
+    assert made.is_dir()
 
 
 def test_nothing_is_replaced(family, models, tmp_path):
@@ -188,6 +230,7 @@ def test_nothing_is_replaced(family, models, tmp_path):
     with pytest.raises(OutputError, match=r"new: is there already\. Expected a new or empty folder"):
         add_language("qdo", family / "qdo" / "text.txt", tmp_path / "new", to=models.folder)
     assert (tmp_path / "new" / "thesis.txt").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from isogloss.artifacts import hash_file
+from isogloss.artifacts import hash_file, only_writer
 from isogloss.bundle import BUNDLE, default_folder, open_bundle, write_bundle
 from isogloss.bundle_commands import make_bundle
 from isogloss.corpus.conllu import read_conllu
-from isogloss.errors import ArtifactError, DataError, OutputError, RecipeError
+from isogloss.errors import ArtifactError, DataError, IsoglossError, OutputError, RecipeError
 from isogloss.trained import load_trained
 
 
@@ -179,6 +179,43 @@ def test_a_folder_of_something_else_is_not_made_a_bundle(tiny_run, tmp_path):
     with pytest.raises(OutputError, match=r"holds thesis.txt, which is no part of this bundle. Expected a new or"):
         make_bundle(tiny_run.folder, tmp_path, pos="none")
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_drafts_of_a_bundle_go_and_those_of_others_stay(copied, tiny_run):
+    ours = [copied.folder / name for name in (".qel.x1.partial", "alignments/.qbe.x2.old.partial")]
+    for folder in ours:
+        folder.mkdir()
+    theirs = [copied.folder / name for name in (".video.mp4.partial", "qel/.letter.partial")]
+    for path in theirs:
+        path.write_text("half of it")
+    with pytest.raises(OutputError, match=r"holds \.video\.mp4\.partial, which is no part of this bundle"):
+        make_bundle(tiny_run.folder, copied.folder, pos="none")
+    assert all(path.exists() for path in (*ours, *theirs))
+    theirs[0].unlink()
+    make_bundle(tiny_run.folder, copied.folder, pos="none")
+    assert not any(path.exists() for path in ours)
+    assert theirs[1].exists()
+
+
+@pytest.mark.parametrize("lacking", ["lexicon/qal/manifest.json", "parsed/aligned-none/scores.json"])
+def test_a_run_that_is_damaged_leaves_a_bundle_as_it_is(copied, tiny_run, tmp_path, lacking):
+    run, before = tmp_path / "run", files_below(copied.folder)
+    shutil.copytree(tiny_run.folder, run)
+    (run / lacking).write_text("{")
+    with pytest.raises(IsoglossError):
+        make_bundle(run, copied.folder, pos="none")
+    assert files_below(copied.folder) == before
+
+
+def test_a_bundle_lists_anchors_of_its_reference_alone(copied):
+    (copied.folder / "anchors" / "notes.txt").write_text("of somebody")
+    again = write_bundle(copied.folder, reference="qal", languages=copied.languages, parser=copied.parser)
+    assert again.files == copied.files
+
+
+def test_two_do_not_write_one_bundle(tiny_run, tmp_path):
+    with only_writer(tmp_path / "models"), pytest.raises(OutputError, match="another process is writing here"):
+        make_bundle(tiny_run.folder, tmp_path / "models", pos="none")
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,14 @@ goes on where it was stopped. When the bundle stands, the work folder goes.
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from isogloss.added_language import make_added_alignments, make_evidence, roads_for
-from isogloss.artifacts import only_writer, read_manifest, remove_drafts, up_to_date, writing_to
+from isogloss.artifacts import MANIFEST, artifact_key, only_writer, read_manifest, remove_drafts, up_to_date, writing_to
 from isogloss.bundle import (
     ALIGNMENTS,
     ANCHORS,
@@ -97,55 +98,56 @@ def add_language(
     out = Path(out).absolute()
     work = out.parent / f".{out.name}.work"
     with only_writer(out):
-        with writing_to(work):
-            work.mkdir(parents=True, exist_ok=True)
-        remove_drafts(work)
-        bundle = _old_bundle(to, work)
-        if language in bundle.languages:
-            raise DataError(
-                f"language {language!r}: among the models in {bundle.folder} already. Expected one that is not. Parse "
-                f"it, or choose another code for another model of it."
+        there = _facts_there(out, language)
+        with _work_folder(work):
+            bundle = _old_bundle(to, work)
+            if language in bundle.languages:
+                raise DataError(
+                    f"language {language!r}: among the models in {bundle.folder} already. Expected one that is not. "
+                    f"Parse it, or choose another code for another model of it."
+                )
+            stages = _plan(
+                language,
+                corpus,
+                bundle,
+                work,
+                dictionary=dictionary,
+                reference_text=reference_text,
+                threads=threads,
+                precision=precision,
+                seed=seed,
             )
-        stages = _plan(
-            language,
-            corpus,
-            bundle,
-            work,
-            dictionary=dictionary,
-            reference_text=reference_text,
-            threads=threads,
-            precision=precision,
-            seed=seed,
-        )
-        key = stages[-1].key
-        if (out / BUNDLE).is_file() and (facts := open_bundle(out).languages.get(language, {})).get("key") == key:
+            name = name or NAMES.get(language, language)
+            key = _key_of(bundle, name=name, licence=licence, evidence=stages[-1].key)
+            if there:
+                if there["key"] != key:
+                    refuse_to_replace(out)
+                shutil.rmtree(work, ignore_errors=True)
+                return there
+            missing = [stage for stage in stages if not up_to_date(work / stage.name, stage.key)]
+            names = [stage.name for stage in stages]
+            kept = [stage.name for stage in stages if stage not in missing]
+            on_event({"event": "run", "recipe": f"add {language}", "stages": names, "kept": kept})
+            tasks = [Task(stage.name, run_stage, {"stage": stage, "folder": work}) for stage in missing]
+            run_tasks(tasks, workers=0, threads=threads, on_event=on_event)
+            evidence = json.loads((work / "evidence" / language / "evidence.json").read_text(encoding="utf-8"))
+            road = read_manifest(work / "mapping" / language).content["road"]
+            grade, reasons = expectation(evidence, bundle)
+            facts = {
+                "name": name,
+                "words": evidence["words"],
+                "licences": [licence] if licence else [],
+                "trees": False,
+                "scores": [],
+                "road": road,
+                "anchored": "anchored_to" in read_manifest(work / "encoders" / language).content["card"],
+                "evidence": evidence,
+                "expected": grade,
+                "reasons": list(reasons),
+                "key": key,
+            }
+            _assemble(bundle, work, out, language, facts)
             shutil.rmtree(work, ignore_errors=True)
-            return dict(facts)
-        refuse_to_replace(out)
-        missing = [stage for stage in stages if not up_to_date(work / stage.name, stage.key)]
-        names = [stage.name for stage in stages]
-        kept = [stage.name for stage in stages if stage not in missing]
-        on_event({"event": "run", "recipe": f"add {language}", "stages": names, "kept": kept})
-        tasks = [Task(stage.name, run_stage, {"stage": stage, "folder": work}) for stage in missing]
-        run_tasks(tasks, workers=0, threads=threads, on_event=on_event)
-        evidence = json.loads((work / "evidence" / language / "evidence.json").read_text(encoding="utf-8"))
-        road = read_manifest(work / "mapping" / language).content["road"]
-        grade, reasons = expectation(evidence, bundle)
-        facts = {
-            "name": name or NAMES.get(language, language),
-            "words": evidence["words"],
-            "licences": [licence] if licence else [],
-            "trees": False,
-            "scores": [],
-            "road": road,
-            "anchored": "anchored_to" in read_manifest(work / "encoders" / language).content["card"],
-            "evidence": evidence,
-            "expected": grade,
-            "reasons": list(reasons),
-            "key": key,
-        }
-        _assemble(bundle, work, out, language, facts)
-        shutil.rmtree(work, ignore_errors=True)
     return facts
 
 
@@ -158,16 +160,52 @@ def _check_code(language: str) -> None:
         )
 
 
+def _facts_there(out: Path, language: str) -> dict[str, Any]:
+    """Return what is told of the language where the new bundle shall stand; nothing if nothing is there.
+
+    Raises:
+        OutputError: Something else is there.
+    """
+    facts = open_bundle(out).languages.get(language, {}) if (out / BUNDLE).is_file() else {}
+    if "key" not in facts:
+        refuse_to_replace(out)
+    return dict(facts)
+
+
+@contextmanager
+def _work_folder(work: Path) -> Iterator[None]:
+    """Make the work folder. If the block fails before a stage has left anything there, the folder goes again."""
+    with writing_to(work):
+        work.mkdir(parents=True, exist_ok=True)
+    remove_drafts(work)
+    try:
+        yield
+    except BaseException:
+        if {path.name for path in work.glob("*")} <= {"models", "dictionary.tsv"}:
+            shutil.rmtree(work, ignore_errors=True)
+        raise
+
+
 def _old_bundle(to: Path | None, work: Path) -> Bundle:
-    """Open the models to add to; of a run, a bundle is made first."""
+    """Open the models to add to; of a run, a bundle is made first, always anew: what is there may be of another run."""
     if to is None or not (Path(to) / "recipe.json").is_file():
         return open_bundle(to)
     made = work / "models"
-    if not (made / BUNDLE).is_file():
-        parsers = [path.name for path in sorted((Path(to) / "parsing").glob("aligned-*"))]
-        tags = next((pos for pos in ("predicted", "none", "gold") if f"aligned-{pos}" in parsers), "none")
-        make_bundle(Path(to), made, pos=tags)
-    return open_bundle(made)
+    shutil.rmtree(made, ignore_errors=True)
+    parsers = [path.name for path in sorted((Path(to) / "parsing").glob("aligned-*"))]
+    tags = next((pos for pos in ("predicted", "none", "gold") if f"aligned-{pos}" in parsers), "none")
+    return make_bundle(Path(to), made, pos=tags)
+
+
+def _key_of(bundle: Bundle, *, name: str, licence: str, evidence: str) -> str:
+    """Return the key of a new bundle: equal key, equal models and equal words about them.
+
+    Manifests tell when something was made, so they differ in bundles of one run, and have no part in it.
+    """
+    files = {file: digest for file, digest in bundle.files.items() if Path(file).name != MANIFEST}
+    told = {"languages": dict(bundle.languages), "parser": dict(bundle.parser)}
+    settings = {"name": name, "licence": licence, **told}
+    return artifact_key("bundle", format=1, settings=settings, inputs=files | {"evidence": evidence})
 
 
 def _plan(

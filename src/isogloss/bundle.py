@@ -278,7 +278,8 @@ def write_bundle(
         OutputError: The folder cannot be written.
     """
     files = {}
-    kept = [ANCHORS] if (folder / ANCHORS).is_dir() else []
+    anchors = f"{ANCHORS}/{reference}"
+    kept = [anchors] if (folder / anchors).is_dir() else []
     for part in (PARSER, *kept, *(part for language in languages for part in parts_of(language))):
         found = sorted(path for path in (folder / part).rglob("*") if path.is_file())
         if not found:

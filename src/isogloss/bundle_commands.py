@@ -1,6 +1,7 @@
 """Make a bundle of models from a run, and tell what a bundle holds."""
 
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from functools import partial
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from isogloss.alignment_folders import open_alignments
-from isogloss.artifacts import Manifest, build_artifact, check_files, read_manifest, remove_drafts, writing_to
+from isogloss.artifacts import Manifest, build_artifact, check_files, only_writer, read_manifest, writing_to
 from isogloss.bundle import (
     ALIGNMENTS,
     ANCHORS,
@@ -82,45 +83,47 @@ def make_bundle(run: Path, out: Path, *, system: str = "aligned", pos: str = "pr
     encoders = {language: ELMoEncoder.load(run / "encoders" / language) for language in models}
     space = SharedSpace.of(recipe.reference, encoders=encoders, alignments=alignments)
     parser_manifest, parser = read_manifest(parser_folder), Parser.load(parser_folder)
-
-    with writing_to(out):
-        out.mkdir(parents=True, exist_ok=True)
-        _refuse_strangers(out, recipe.languages)
-        (out / BUNDLE).unlink(missing_ok=True)  # what is half exchanged is no bundle
-    for language in recipe.languages:
-        _put_model(run / "encoders" / language, out / language)
-        layers = [space.alignments[language, layer] for layer in range(space.layers)]
-        made_from = {"encoder": models[language].key, "reference": models[recipe.reference].key}
-        store_alignments(out / ALIGNMENTS / language, layers, inputs=made_from)
     lexicon = run / "lexicon" / recipe.reference
-    made_from = {"anchors": read_manifest(lexicon, kind="anchors").key}
-    store_anchors(out / ANCHORS / recipe.reference, load_all_anchors(lexicon), inputs=made_from)
-    licences = tuple(parser_manifest.content["licences"])
-    build_artifact(
-        out / PARSER,
-        "parser",
-        lambda draft: parser.save(draft, dtype=torch.float16),
-        settings={"stored": "float16"},
-        inputs={"parser": parser_manifest.key},
-        seed=recipe.seed,
-        licences=licences,
-    )
+    anchors_key, anchors = read_manifest(lexicon, kind="anchors").key, load_all_anchors(lexicon)
     scores = _scores(run / "parsed" / f"{system}-{pos}")
-    return write_bundle(
-        out,
-        reference=recipe.reference,
-        languages={
-            language: {
-                "name": NAMES.get(language, language),
-                "words": encoders[language].card.get("training_words"),
-                "licences": list(model.content["licences"]),
-                "trees": language in recipe.parsing.train_on,
-                "scores": scores.get(language, []),
-            }
-            for language, model in models.items()
-        },
-        parser={"languages": list(recipe.parsing.train_on), "tags": pos, "licences": list(licences)},
-    )
+
+    with only_writer(out):
+        with writing_to(out):
+            out.mkdir(parents=True, exist_ok=True)
+            _refuse_strangers(out, recipe.languages)
+            _remove_drafts(out, recipe.languages)
+            (out / BUNDLE).unlink(missing_ok=True)  # what is half exchanged is no bundle
+        for language in recipe.languages:
+            _put_model(run / "encoders" / language, out / language)
+            layers = [space.alignments[language, layer] for layer in range(space.layers)]
+            made_from = {"encoder": models[language].key, "reference": models[recipe.reference].key}
+            store_alignments(out / ALIGNMENTS / language, layers, inputs=made_from)
+        store_anchors(out / ANCHORS / recipe.reference, anchors, inputs={"anchors": anchors_key})
+        licences = tuple(parser_manifest.content["licences"])
+        build_artifact(
+            out / PARSER,
+            "parser",
+            lambda draft: parser.save(draft, dtype=torch.float16),
+            settings={"stored": "float16"},
+            inputs={"parser": parser_manifest.key},
+            seed=recipe.seed,
+            licences=licences,
+        )
+        return write_bundle(
+            out,
+            reference=recipe.reference,
+            languages={
+                language: {
+                    "name": NAMES.get(language, language),
+                    "words": encoders[language].card.get("training_words"),
+                    "licences": list(model.content["licences"]),
+                    "trees": language in recipe.parsing.train_on,
+                    "scores": scores.get(language, []),
+                }
+                for language, model in models.items()
+            },
+            parser={"languages": list(recipe.parsing.train_on), "tags": pos, "licences": list(licences)},
+        )
 
 
 def models(folder: Path | None = None) -> dict[str, Any]:
@@ -139,15 +142,29 @@ def models(folder: Path | None = None) -> dict[str, Any]:
 
 
 def _refuse_strangers(out: Path, languages: Sequence[str]) -> None:
-    """Make sure that a folder holds nothing but the bundle that is to be made, or parts of it."""
-    remove_drafts(out)
-    known = {BUNDLE, PARSER, ALIGNMENTS, ANCHORS, "README.md", *languages}
+    """Make sure that a folder holds nothing but the bundle that is to be made, or parts of it, or drafts of those."""
+    parts = (BUNDLE, PARSER, ALIGNMENTS, ANCHORS, *languages)
     for path in sorted(out.iterdir()):
-        if path.name not in known:
+        if path.name not in (*parts, "README.md") and not _is_draft(path, parts):
             raise OutputError(
                 f"{out}: holds {path.name}, which is no part of this bundle. Expected a new or empty folder, or models "
                 f"of {', '.join(languages)} alone. Remove it, or choose another folder with -o."
             )
+
+
+def _remove_drafts(out: Path, languages: Sequence[str]) -> None:
+    """Remove what killed runs left of a bundle's parts; whatever else lies in the folder stays."""
+    parts = (BUNDLE, PARSER, *languages)
+    for folder in (out, out / ALIGNMENTS, out / ANCHORS):
+        for path in folder.glob(".*.partial"):
+            if _is_draft(path, parts):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _is_draft(path: Path, parts: Sequence[str]) -> bool:
+    """Whether a path is named as `build_artifact` and `write_atomically` name the drafts of one of these parts."""
+    names = "|".join(re.escape(part) for part in parts)
+    return re.fullmatch(rf"\.({names})\.[^.]+(\.old)?\.partial", path.name) is not None
 
 
 def _put_model(model: Path, target: Path) -> None:
