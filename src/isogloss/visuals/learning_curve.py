@@ -44,7 +44,7 @@ def draw_learning_curve(block: Block) -> "matplotlib.figure.Figure":
         what = "these trees alone" if system == "supervised" else f"{LABELS[system]}, then these trees"
         rows = sorted(rows, key=lambda row: row.trees or 0)
         axes.errorbar(
-            [row.trees for row in rows],
+            [row.trees or 0 for row in rows],
             [100 * row.las.mean for row in rows],
             yerr=[[100 * low for low, _ in map(_bar, rows)], [100 * high for _, high in map(_bar, rows)]],
             color=colour,
