@@ -33,16 +33,13 @@ Without ``--peer-python`` the peers are left out. Linux only.
 """
 
 import argparse
-import json
-import os
-import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.elmo import run, spread
 from benchmarks.parser_peers import OURS, RATE, STANZA, SUPAR
 
 from isogloss.corpus.conllu import iterate_conllu, write_conllu
@@ -91,22 +88,6 @@ def las_of(gold: Sequence[Sentence], system: Path) -> float:
         trees = read_trees(lines)
     parsed = [one.with_tree(heads, deprels) for one, (heads, deprels) in zip(gold, trees, strict=True)]
     return attachment_scores(gold, parsed).las
-
-
-def run(python: str, code: str, *arguments: object) -> Record:
-    """Run a piece of Python in a process of its own with one thread, and return what it prints as JSON."""
-    threads = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-    done = subprocess.run(
-        [python, "-c", code, *map(str, arguments)], env={**os.environ, **threads}, capture_output=True, text=True
-    )
-    if done.returncode:
-        sys.exit(f"{python} failed:\n{done.stderr[-3000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def spread(values: Sequence[float], form: str) -> str:
-    """Write the least, the middle and the greatest of some values."""
-    return " / ".join(format(value, form) for value in (min(values), statistics.median(values), max(values)))
 
 
 def per_second(record: Record, part: str, clock: str) -> float:
