@@ -8,7 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isogloss.errors import AlignmentError
-from isogloss.mapping.procrustes import BEGAN_AS_ONE, PRIOR, completed_procrustes, prior_weight, procrustes, refine
+from isogloss.mapping.procrustes import (
+    BEGAN_AS_ONE,
+    PRIOR,
+    PRIORS,
+    completed_procrustes,
+    held_out_prior,
+    prior_weight,
+    procrustes,
+    refine,
+)
 
 
 def normal(seed: int, *shape: int) -> torch.Tensor:
@@ -237,6 +246,65 @@ def test_auto_asks_that_the_identity_serves_the_pairs(share, taken):
 def test_in_few_dimensions_chance_is_not_taken_for_a_common_start():
     M = torch.eye(4, dtype=torch.float64)
     assert prior_weight(M, torch.linalg.svdvals(M), norms=8.0) == 0
+
+
+def unit_rows(rows):
+    return rows / rows.norm(dim=1, keepdim=True)
+
+
+def near_pairs(*, pairs, width, noise, turn=0.02, seed=1):
+    """Two spaces that began as one: the second a little turned, and every pair noisy."""
+    skew = normal(seed + 7, width, width)
+    source = normal(seed, pairs, width)
+    target = source @ torch.linalg.matrix_exp(turn * (skew - skew.mT)) + noise * normal(seed + 1, pairs, width)
+    return unit_rows(source), unit_rows(target), torch.arange(pairs) % 5
+
+
+@given(st.integers(0, 10_000), st.integers(20, 60), st.floats(0.1, 2))
+@settings(deadline=None, max_examples=10)
+def test_the_prior_is_the_strongest_within_one_standard_error_on_held_out_pairs(seed, pairs, noise):
+    source, target, folds = near_pairs(pairs=pairs, width=6, noise=noise, seed=seed)
+    M = source.mT @ target
+    if float(M.trace()) <= 4 / 6 * float(torch.linalg.svdvals(M).sum()):
+        assert held_out_prior(source, target, folds=folds) == 0
+        return
+    cosines = {
+        weight: [
+            float(source[pair] @ completed_procrustes(source[rest], target[rest], prior=weight)[0] @ target[pair])
+            for pair in range(pairs)
+            for rest in [folds != folds[pair]]
+        ]
+        for weight in PRIORS
+    }
+    mean = {weight: sum(values) / pairs for weight, values in cosines.items()}
+    best = max(mean, key=mean.__getitem__)
+    spread = sum((value - mean[best]) ** 2 for value in cosines[best]) / (pairs - 1)
+    wanted = max(weight for weight in PRIORS if mean[weight] >= mean[best] - (spread / pairs) ** 0.5)
+    assert held_out_prior(source, target, folds=folds) == wanted
+
+
+def test_the_fewer_the_pairs_the_stronger_the_held_out_prior():
+    few, many = (
+        held_out_prior(source, target, folds=folds)
+        for source, target, folds in (near_pairs(pairs=pairs, width=32, noise=1.0) for pairs in (60, 6000))
+    )
+    assert many < few
+
+
+def test_held_out_pairs_that_fit_exactly_ask_for_no_prior():
+    source, target, folds = near_pairs(pairs=500, width=32, noise=0.0)
+    assert held_out_prior(source, target, folds=folds) == 0
+
+
+def test_spaces_that_never_met_have_no_held_out_prior():
+    assert (
+        held_out_prior(unit_rows(normal(1, 300, 32)), unit_rows(normal(2, 300, 32)), folds=torch.arange(300) % 5) == 0
+    )
+
+
+def test_where_nothing_can_be_held_out_the_identity_weighs_as_much_as_the_pairs():
+    source, target, folds = near_pairs(pairs=4, width=32, noise=0.1)
+    assert held_out_prior(source, target, folds=folds) == 1.0
 
 
 def test_refinement_solves_with_the_prior():

@@ -19,10 +19,11 @@ from isogloss.mapping.alignment import Alignment
 from isogloss.mapping.checks import check_like, check_pairs, needed
 from isogloss.mapping.induction import Induced, Report, induce_dictionary
 from isogloss.mapping.normalisation import NormalisedAnchors, mean_norm_scale, normalise
-from isogloss.mapping.procrustes import completed_procrustes, prior_weight, refine
+from isogloss.mapping.procrustes import FOLDS, completed_procrustes, held_out_prior, prior_weight, refine
 from isogloss.mapping.settings import (
     AdversarialSettings,
     MappingSettings,
+    Prior,
     ProcrustesSettings,
     RCSLSSettings,
     SelfLearningSettings,
@@ -94,7 +95,8 @@ def fit_procrustes(
     check_pairs(pairs, source_anchors, target_anchors, dictionary=dictionary, too_few=settings.too_few_pairs)
     source = normalise(source_anchors, settings.normalisation)
     target = normalise(target_anchors, settings.normalisation)
-    matrix, rank = _solve(source, target, pairs, settings.prior)
+    prior = _chosen_prior(source, target, pairs, settings.prior, seed=seed)
+    matrix, rank = _solve(source, target, pairs, prior)
     width = source_anchors.width
     if len(pairs) < width:
         logger.warning(
@@ -107,7 +109,7 @@ def fit_procrustes(
             rank,
             width,
         )
-    share, weight = _used_prior(source, target, pairs, settings.prior)
+    share, weight = _used_prior(source, target, pairs, prior)
     details: dict[str, Any] = {
         "normalisation": settings.normalisation,
         "scale": settings.scale,
@@ -121,7 +123,7 @@ def fit_procrustes(
     if settings.refinements:
         rounds, held = settings.refinements, {}
         if settings.selection == "held_out" and len({row for row, _ in pairs}) > 1:
-            rounds, held = _best_round(source, target, pairs, settings=settings, seed=seed)
+            rounds, held = _best_round(source, target, pairs, prior=prior, settings=settings, seed=seed)
         refinement = refine(
             source.vectors.float(),  # neighbours need no more, and are found twice as fast
             target.vectors.float(),
@@ -130,7 +132,7 @@ def fit_procrustes(
             rounds=rounds,
             types=settings.refinement_types,
             neighbourhood=settings.neighbourhood,
-            prior=settings.prior,
+            prior=prior,
         )
         if held:  # all pairs, for as many rounds as were best for those held out
             matrix, used, kept_round = refinement.last_matrix, refinement.last_pairs, rounds
@@ -216,17 +218,29 @@ def _solve(
     source: NormalisedAnchors,
     target: NormalisedAnchors,
     pairs: Sequence[tuple[int, int]],
-    prior: float | int | Literal["auto"],
+    prior: float | Literal["auto"],
 ) -> tuple[Float64[Tensor, "width width"], int]:
     rows, columns = torch.tensor(pairs).unbind(dim=1)
     return completed_procrustes(source.vectors[rows], target.vectors[columns], prior=prior)
+
+
+def _chosen_prior(
+    source: NormalisedAnchors, target: NormalisedAnchors, pairs: Sequence[tuple[int, int]], prior: Prior, *, seed: int
+) -> float | Literal["auto"]:
+    """Return a prior that held-out pairs choose, and any other as it is."""
+    if prior != "held_out":
+        return prior
+    rows, columns = torch.tensor(pairs).unbind(dim=1)
+    words, word_of = rows.unique(return_inverse=True)
+    order = torch.from_numpy(numpy_generator(seed, "held-out pairs for the prior").permutation(len(words)))
+    return held_out_prior(source.vectors[rows], target.vectors[columns], folds=(order % FOLDS)[word_of])
 
 
 def _used_prior(
     source: NormalisedAnchors,
     target: NormalisedAnchors,
     pairs: Sequence[tuple[int, int]],
-    prior: float | int | Literal["auto"],
+    prior: float | Literal["auto"],
 ) -> tuple[float, float]:
     """How well the identity serves the pairs, beside the best rotation, and what it therefore weighs."""
     rows, columns = torch.tensor(pairs).unbind(dim=1)
@@ -244,6 +258,7 @@ def _best_round(
     target: NormalisedAnchors,
     pairs: Sequence[tuple[int, int]],
     *,
+    prior: float | Literal["auto"],
     settings: ProcrustesSettings,
     seed: int,
 ) -> tuple[int, dict[str, Any]]:
@@ -256,13 +271,13 @@ def _best_round(
     refinement = refine(
         source.vectors.float(),
         target.vectors.float(),
-        matrix=_solve(source, target, fitted, settings.prior)[0],
+        matrix=_solve(source, target, fitted, prior)[0],
         pairs=fitted,
         rounds=settings.refinements,
         types=settings.refinement_types,
         neighbourhood=settings.neighbourhood,
         held_out=held_out,
-        prior=settings.prior,
+        prior=prior,
     )
     return refinement.kept_round, {"held_out_by_round": list(refinement.held_out_by_round)}
 
