@@ -214,3 +214,13 @@ def test_the_treebank_splits_each_contraction_mostly_as_we_do(language):
 )
 def test_lower_case_follows_the_language(language, text, lower):
     assert lower_case(text, language=language) == lower
+
+
+@pytest.mark.parametrize("code", ["es", "es-MX", "es_10k", "ES"])
+def test_a_variety_is_split_like_its_language(code):
+    assert split_contractions(["Del", "mar"], language=code) == ["De", "el", "mar"]
+
+
+def test_a_variety_is_lowered_and_cut_like_its_language():
+    assert lower_case("ISI", language="tr-CY") == "ısı"
+    assert split_words("L'eau", language="fr-CA") == ["L'", "eau"]

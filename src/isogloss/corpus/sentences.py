@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import regex
 
-from isogloss.corpus.tokens import RULES, Rules
+from isogloss.corpus.tokens import RULES, Rules, primary_code
 
 LONGEST_PARAGRAPH = 1 << 16
 """Characters that are held in memory: of a longer paragraph, sentences are handed on before it ends."""
@@ -124,6 +124,6 @@ def _keeps_its_period(text: str, begin: int, period: int, language: str) -> bool
 @functools.cache
 def _kept(language: str) -> regex.Pattern[str]:
     """Compile what a word with a period of its own looks like."""
-    abbreviations = map(regex.escape, RULES.get(language, Rules()).abbreviations.split())
-    ordinals = [r"\p{N}{1,2}"] if language in _ORDINAL_LANGUAGES else []
+    abbreviations = map(regex.escape, RULES.get(primary_code(language), Rules()).abbreviations.split())
+    ordinals = [r"\p{N}{1,2}"] if primary_code(language) in _ORDINAL_LANGUAGES else []
     return regex.compile("|".join([_INITIALS, *ordinals, *abbreviations]))

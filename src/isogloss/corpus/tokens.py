@@ -81,10 +81,19 @@ RULES: Mapping[str, Rules] = MappingProxyType(
 )
 
 
+def primary_code(language: str) -> str:
+    """Return the code whose rules a language follows: that before the first hyphen or underline (RFC 5646).
+
+    >>> primary_code("pt-BR"), primary_code("es-10k"), primary_code("tr")
+    ('pt', 'es', 'tr')
+    """
+    return language.replace("_", "-").partition("-")[0].lower()
+
+
 @functools.cache
 def _pattern(language: str) -> Callable[[str], list[str]]:
     """Compile the one expression that finds all tokens of a line."""
-    rules = RULES.get(language, Rules())
+    rules = RULES.get(primary_code(language), Rules())
     abbreviations = "|".join(map(regex.escape, rules.abbreviations.split()))
     letter = _LETTER
     alternatives = [  # Repetition is bounded where it looks past the token, or long lines would take forever.
@@ -108,7 +117,7 @@ def _pattern(language: str) -> Callable[[str], list[str]]:
 
 @functools.cache
 def _cutter(language: str) -> Callable[[str], list[str]] | None:
-    cut = RULES.get(language, Rules()).cut
+    cut = RULES.get(primary_code(language), Rules()).cut
     return regex.compile(cut, regex.V1).findall if cut else None
 
 
@@ -120,7 +129,7 @@ def split_words(line: str, *, language: str = "") -> list[str]:
 
     Args:
         line: One sentence, as a person would write it.
-        language: Its code, such as ``fr``; one without rules of its own gets those above.
+        language: Its code, such as ``fr`` or ``fr-CA``; one without rules of its own gets those above.
 
     >>> split_words("L'eau n'est-elle pas à 3,5 €?", language="fr")
     ["L'", 'eau', "n'", 'est', '-elle', 'pas', 'à', '3,5', '€', '?']
@@ -170,7 +179,7 @@ def split_contractions(words: Sequence[str], *, language: str) -> list[str]:
 
 def lower_case(text: str, *, language: str = "") -> str:
     """Write text in lower case by the rules of its language: Turkish and Azeri *I* becomes *ı*, *İ* *i*."""
-    if language in ("tr", "az"):
+    if primary_code(language) in ("tr", "az"):
         text = text.replace("I", "ı").replace("İ", "i")
     return text.lower()
 
@@ -223,7 +232,7 @@ CONTRACTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
 
 @functools.cache
 def _cased_contractions(language: str) -> Mapping[str, tuple[str, ...]]:
-    return cased(CONTRACTIONS.get(language, {}))
+    return cased(CONTRACTIONS.get(primary_code(language), {}))
 
 
 def cased(contractions: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
