@@ -158,6 +158,11 @@ def train_lm(
     anchoring_weight: Annotated[
         float | None, typer.Option(help="With --anchored-to: how strong the pull is (λ, nats per word); 0 is none.")
     ] = None,
+    context_weight: Annotated[
+        float | None, typer.Option(help="The same for words in context. Needs --anchors.")
+    ] = None,
+    softmax_weight: Annotated[float | None, typer.Option(help="The same for the softmax's vectors of words.")] = None,
+    anchors: Annotated[Path | None, typer.Option(help="With --context-weight: that model's, by `anchors`.")] = None,
     dictionary: Annotated[
         Path | None,
         typer.Option(
@@ -210,7 +215,8 @@ def train_lm(
             seed=seed,
             start_from=start_from,
             anchored_to=anchored_to,
-            anchoring={"weight": anchoring_weight},
+            anchoring={"weight": anchoring_weight, "context_weight": context_weight, "softmax_weight": softmax_weight},
+            anchors=anchors,
             dictionary=dictionary,
             on_event=show,
         )

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isogloss.artifacts import only_writer, remove_drafts_of, up_to_date
+from isogloss.artifacts import only_writer, read_manifest, remove_drafts_of, up_to_date
 from isogloss.commands import checked, hash_of_text, readable, sound_model
 from isogloss.compute.interruption import graceful_interrupt
 from isogloss.compute.settings import ComputeSettings
@@ -46,6 +46,7 @@ def train_lm(
     anchored_to: Path | None = None,
     anchoring: dict[str, Any] | None = None,
     dictionary: Path | None = None,
+    anchors: Path | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
 ) -> dict[str, Any]:
     """Train a language model into a folder; go on from a checkpoint if one is there.
@@ -70,6 +71,7 @@ def train_lm(
         anchoring: Fields of `AnchoringSettings` by name; None leaves one at its default.
         dictionary: Lines with a word of this language and one of that model's, a tab between, in either order, to find
             the words' places with; without it, a start takes words spelt alike in both.
+        anchors: Of that model's words, for anchoring with a `context_weight`.
         on_event: Called with everything that the training reports.
 
     Returns:
@@ -91,6 +93,7 @@ def train_lm(
     if start_from is not None or (anchored_to is not None and settings.anchoring.start_from_model):
         settings = settings.model_copy(update={"start": "reference"})
     built_on = _built_on(rich, dictionary, settings, anchored=anchored_to is not None)
+    built_on |= _anchors_built_on(anchors, settings, anchored=anchored_to is not None)
     if rich is not None and Path(out).resolve() == Path(rich).resolve():
         raise OutputError(f"{out}: is the model to start from. Expected another folder. Choose another name.")
     threads = checked(ComputeSettings, threads=threads).threads
@@ -135,6 +138,7 @@ def train_lm(
             "reference": rich,
             "dictionary": dictionary,
             "anchored": anchored_to is not None,
+            "anchors": anchors,
         }
         there = processes.first and up_to_date(out, stage.key)
         if not processes.sums([float(there)])[0]:
@@ -195,6 +199,24 @@ def _built_on(
             f"held together. Give a dictionary."
         )
     return built_on
+
+
+def _anchors_built_on(anchors: Path | None, settings: "BiLMTrainingSettings", *, anchored: bool) -> dict[str, str]:
+    """Check that anchors are given where they are needed, and only there; return their key."""
+    in_context = anchored and settings.anchoring.context_weight > 0
+    if in_context and anchors is None:
+        raise RecipeError(
+            "--context-weight: found without --anchors. Expected anchors of the rich language's words, to which words "
+            "in context are pulled. Gather them with `isogloss anchors` and name their folder."
+        )
+    if anchors is None:
+        return {}
+    if not in_context:
+        raise RecipeError(
+            f"--anchors {anchors}: found without --anchored-to and a --context-weight above 0. Expected all three, or "
+            f"none. Nothing else reads anchors here; leave them out."
+        )
+    return {"anchors": read_manifest(anchors, kind="anchors").key}
 
 
 def _check_reference(folder: Path, settings: "BiLMTrainingSettings", option: str) -> str:

@@ -90,6 +90,9 @@ class _Planner(Planner):
         reference = self.inputs_of(first) if starts or anchored else {}
         dictionary = self._named(self._dictionaries[0], language, corpus.dictionary) if anchored else None
         pairs = {"dictionary": self.content(dictionary)} if dictionary is not None else {}
+        anchors = f"lexicon/{recipe.reference}" if anchored and settings.anchoring.context_weight > 0 else None
+        if anchors is not None:
+            reference |= self.inputs_of(anchors)
         stage = Stage(
             name=f"encoders/{name or language}",
             kind="encoder",
@@ -105,6 +108,7 @@ class _Planner(Planner):
         more = {"settings": settings, "seed": recipe.seed} | self.resumable(stage)
         more["reference"] = self.folder / first if reference else None
         more |= {"dictionary": dictionary, "anchored": True} if anchored else {}
+        more |= {"anchors": self.folder / anchors} if anchors is not None else {}
         self.add(stage, corpus=corpus, language=language, **more)
 
     def _take_encoder(self, language: str, model: Path) -> None:

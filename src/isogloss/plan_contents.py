@@ -10,6 +10,7 @@ from isogloss.settings import Settings
 INVENTED_LICENCE = "CC0-1.0 (invented by isogloss)"
 _TIME_AND_MEMORY = {"checkpoint_seconds"}
 """Settings that no artifact's content depends on."""
+_LATER_WEIGHTS = ("context_weight", "softmax_weight")
 
 
 def invented_corpora(family: FamilySettings, folder: Path) -> dict[str, LanguageCorpus]:
@@ -40,8 +41,13 @@ def content_of(settings: Settings) -> dict[str, Any]:
 
 
 def training_of(settings: Settings, *, anchored: bool) -> dict[str, Any]:
-    """Return the settings of a language model's training; those of anchoring only if it is anchored to another."""
-    return {name: value for name, value in content_of(settings).items() if anchored or name != "anchoring"}
+    """Return the settings of a language model's training; those of anchoring only if it is anchored to another.
+
+    Weights that may be left at 0 came later than others, and are left out there: models made before stay valid.
+    """
+    content = content_of(settings)
+    anchoring = {name: value for name, value in content.pop("anchoring").items() if value or name not in _LATER_WEIGHTS}
+    return content | ({"anchoring": anchoring} if anchored else {})
 
 
 def limits_of(corpus: LanguageCorpus, language: str) -> dict[str, Any]:

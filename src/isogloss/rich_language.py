@@ -1,7 +1,7 @@
 """What a rich language's model lends to that of another language: its layers to start from, its words to be near to.
 
 Receives the folder of a trained model and perhaps a dictionary; hands on what `train_bilm` is to be given. See
-`mapping/transfer.py` for the start and `encoders/elmo/anchoring.py` for words that are pulled to their translations.
+`mapping/transfer.py` for the start and `encoders/elmo/pull.py` for words that are pulled to their translations.
 """
 
 from collections.abc import Collection
@@ -12,10 +12,15 @@ from typing import TYPE_CHECKING, Any
 from isogloss.errors import RecipeError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from isogloss.encoders.elmo.anchoring import RichLanguage
     from isogloss.encoders.elmo.counting import Transfer
     from isogloss.encoders.elmo.settings import BiLMTrainingSettings
     from isogloss.lexicon.dictionary import BilingualDictionary
+
+FIRST_RECURRENT = 1
+"""Layer whose anchors pull words in context; layer 0 is before it."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,13 @@ class Lent:
 
 
 def lend(
-    rich: Path, *, language: str, settings: "BiLMTrainingSettings", dictionary: Path | None, anchored: bool
+    rich: Path,
+    *,
+    language: str,
+    settings: "BiLMTrainingSettings",
+    dictionary: Path | None,
+    anchored: bool,
+    anchors: Path | None = None,
 ) -> Lent:
     """Load a trained model and prepare what it lends.
 
@@ -38,6 +49,7 @@ def lend(
         settings: With ``start = "reference"`` an anchored model starts from this one, too; others do in any case.
         dictionary: Of both languages, its columns in either order; without it a start takes words spelt alike.
         anchored: Whether words are pulled to their translations. Needs a dictionary.
+        anchors: Of the rich language, for words that are pulled in context, too (`AnchoringSettings.context_weight`).
     """
     from isogloss.encoders.elmo.anchoring import RichLanguage
     from isogloss.encoders.elmo.embedder import ELMoEncoder
@@ -64,7 +76,26 @@ def lend(
             f"Expected pairs of words: by them the two are held together. Give a dictionary."
         )
     card |= {"anchored_to": trained.language, "anchoring_weight": settings.anchoring.weight}
-    return Lent(transfer if starts else None, RichLanguage(trained, pairs.pairs), card)
+    if settings.anchoring.context_weight > 0:
+        card["context_weight"] = settings.anchoring.context_weight
+    if settings.anchoring.softmax_weight > 0:
+        card["softmax_weight"] = settings.anchoring.softmax_weight
+    in_context = None if anchors is None else _anchors_in_context(anchors, {other for _, other in pairs.pairs})
+    return Lent(transfer if starts else None, RichLanguage(trained, pairs.pairs, in_context), card)
+
+
+def _anchors_in_context(folder: Path, translations: Collection[str]) -> "dict[str, Tensor]":
+    """Read the anchors of the first recurrent layer, of those words that may be asked for in some case."""
+    from isogloss.lexicon.anchor_sources import open_anchors
+
+    found = next((one for one in open_anchors(folder) if one.layer == FIRST_RECURRENT), None)
+    if found is None:
+        raise RecipeError(
+            f"{folder}: holds no anchors of layer {FIRST_RECURRENT}. Expected those of the first recurrent layer. "
+            f"Gather anchors of all layers with `isogloss anchors`."
+        )
+    wanted = {word.lower() for word in translations}
+    return {word: found.vectors[row] for row, word in enumerate(found.words) if word.lower() in wanted}
 
 
 def dictionary_towards(path: Path, *, source: str, target: str, target_words: Collection[str]) -> "BilingualDictionary":

@@ -44,11 +44,13 @@ def make_encoder(
     reference: Path | None = None,
     dictionary: Path | None = None,
     anchored: bool = False,
+    anchors: Path | None = None,
 ) -> Mapping[str, Any]:
     """Train one language's language model, alone or with other processes; those after the first have no draft.
 
     With a `reference`, the model of another language, it starts from that one, or is anchored to it, or both; with a
-    `dictionary` of the two, by its pairs in place of words spelt alike. See `isogloss.rich_language`.
+    `dictionary` of the two, by its pairs in place of words spelt alike, and by the other's `anchors` where it is pulled
+    in context, too. See `isogloss.rich_language`.
     """
     from isogloss.compute.checkpoints import Checkpoints
     from isogloss.compute.processes import ALONE
@@ -68,7 +70,8 @@ def make_encoder(
 
     lent = Lent()
     if reference is not None:
-        lent = lend(reference, language=language, settings=settings, dictionary=dictionary, anchored=anchored)
+        of_both = {"dictionary": dictionary, "anchored": anchored, "anchors": anchors}
+        lent = lend(reference, language=language, settings=settings, **of_both)
     assert corpus.text is not None
     encoder = train_bilm(
         Path(corpus.text),

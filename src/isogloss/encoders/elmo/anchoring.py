@@ -18,7 +18,7 @@ then speak to their LSTMs in one language of vectors, and their anchors need lit
 Source: Schuster et al. (2019), section 3.4, eq. 5.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -45,6 +45,8 @@ class RichLanguage:
     """Its trained model, which stays as it is. A shrunk one will do: its softmax has no part in this."""
     pairs: Sequence[tuple[str, str]]
     """Words of the language with little text, each with a translation into this one."""
+    anchors: Mapping[str, Float[Tensor, " both_directions"]] | None = None
+    """Anchors of its words in the first recurrent layer, for `AnchoringSettings.context_weight`."""
 
 
 @dataclass(frozen=True)
@@ -88,31 +90,49 @@ def anchored_words(
         TrainingError: The rich model has another width.
         DictionaryError: No pair has a word of the text and a translation that the rich model knows.
     """
-    rich, pairs = beside.model, beside.pairs
+    rich = beside.model
     if rich.settings.projection_width != width:
         raise TrainingError(
             f"The model of {rich.language!r} is {rich.settings.projection_width} wide (projection_width), and the new "
             f"one {width}. Expected one width: their words are to have the same vectors. Choose a size of that width."
         )
     known = rich.model.word_types or len(rich.vocabulary)
-    first = len(RESERVED)
-    ours, theirs = _finder(vocabulary.words[first:]), _finder(rich.vocabulary.words[first:known])
-    spelt = ((ours(word) or word, theirs(other)) for word, other in pairs)
-    found = list(dict.fromkeys((word, other) for word, other in spelt if other is not None))
-    if settings.translations == "first":
-        found = list(dict(reversed(found)).items())[::-1]  # of several entries a dict keeps the last
-    if not any(word in vocabulary for word, _ in found):
-        raise DictionaryError(
-            f"Dictionary into {rich.language!r}: of {len(pairs)} pairs none has a word of the text and a translation "
-            f"that the model of {rich.language!r} knows. Expected words of both. Check which column is which language, "
-            f"or give another dictionary."
-        )
+    found = known_pairs(beside, rich.vocabulary.words[len(RESERVED) : known], vocabulary, settings)
     words = [word for word, _ in found]
     return AnchoredWords(
         spellings=spellings(words),
         ids=torch.from_numpy(vocabulary.encode(words)),
         places=_layer_0(rich, [other for _, other in found]),
     )
+
+
+def known_pairs(
+    beside: RichLanguage, translations: Sequence[str], vocabulary: Vocabulary, settings: AnchoringSettings
+) -> list[tuple[str, str]]:
+    """Look up a dictionary's pairs: words as the new text spells them, or the dictionary where it does not hold them.
+
+    Args:
+        beside: The rich language.
+        translations: Its words that something is known of, most frequent first.
+        vocabulary: Of the new text.
+        settings: Whether a word has all its translations or the first.
+
+    Raises:
+        DictionaryError: No pair has a word of the text and one of the translations.
+    """
+    ours, theirs = _finder(vocabulary.words[len(RESERVED) :]), _finder(translations)
+    spelt = ((ours(word) or word, theirs(other)) for word, other in beside.pairs)
+    found = list(dict.fromkeys((word, other) for word, other in spelt if other is not None))
+    if settings.translations == "first":
+        found = list(dict(reversed(found)).items())[::-1]  # of several entries a dict keeps the last
+    if not any(word in vocabulary for word, _ in found):
+        language = beside.model.language
+        raise DictionaryError(
+            f"Dictionary into {language!r}: of {len(beside.pairs)} pairs none has a word of the text and a translation "
+            f"that the model of {language!r} knows. Expected words of both. Check which column is which language, "
+            f"or give another dictionary."
+        )
+    return found
 
 
 def distance(model: BiLM, words: AnchoredWords, chosen: Int[Tensor, " chosen"] | None = None) -> Float[Tensor, ""]:
@@ -144,12 +164,17 @@ def anchoring_loss(
         processes: Those that train together. All draw the same pairs, each computes its part, and the average of what
             they return is the loss.
     """
-    weight = settings.weight * (1.0 - done if settings.schedule == "linear" else 1.0)
+    weight = settings.weight * strength(settings, done=done)
     drawn = torch.randint(len(words), (min(settings.pairs_per_step, len(words)),))
     own = drawn[processes.rank :: processes.world].to(words.ids.device)
     if not len(own):
         return words.places.new_zeros(())
     return weight * distance(model, words, own) * (len(own) * processes.world / len(drawn))
+
+
+def strength(settings: AnchoringSettings, *, done: float) -> float:
+    """Return what all weights are multiplied with when a share `done` of all steps lies behind."""
+    return 1.0 - done if settings.schedule == "linear" else 1.0
 
 
 @torch.no_grad()

@@ -115,18 +115,33 @@ class BiLM(nn.Module):
             states: From the chunk before.
             processes: Those that train together; the batch is this one's share of rows.
         """
-        assert self.softmax is not None, "a model without a softmax cannot be trained"
+        layers, carried = self.read_chunk(batch, states, processes=processes)
+        return self.prediction_loss(batch, layers[-1], processes=processes), carried
+
+    def read_chunk(
+        self, batch: StreamBatch, states: Sequence[State], *, processes: Processes = ALONE
+    ) -> tuple[list[Float[Tensor, "directions steps rows width"]], list[State]]:
+        """Return what each recurrent layer makes of a chunk of text in training, and the states to carry on with."""
         types = self.without_context(batch.spellings, batch.ids)
         # One large look-up: index_select's gradient is many times quicker than that of an indexed assignment.
         hidden = types.index_select(0, batch.inputs.flatten()).view(*batch.inputs.shape, -1)
         dropout = self.dropout if self.training else 0.0
+        layers: list[Tensor] = []
         carried: list[State] = []
         for index, (layer, state) in enumerate(zip(self.recurrent, states, strict=True)):
             outputs, after = layer(processes.dropout(hidden, dropout, dim=2), state, batch.keep)
             hidden = outputs + hidden if index > 0 else outputs
+            layers.append(hidden)
             carried.append(after)
-        hidden = processes.dropout(hidden, dropout, dim=2)
-        return self.softmax(hidden.flatten(0, 2), batch.targets.flatten()), carried
+        return layers, carried
+
+    def prediction_loss(
+        self, batch: StreamBatch, last: Float[Tensor, "directions steps rows width"], *, processes: Processes = ALONE
+    ) -> Float[Tensor, ""]:
+        """Return the mean loss of both directions in nats per word, given the last layer."""
+        assert self.softmax is not None, "a model without a softmax cannot be trained"
+        hidden = processes.dropout(last, self.dropout if self.training else 0.0, dim=2)
+        return self.softmax(hidden.flatten(0, 2), batch.targets.flatten())
 
     def read(
         self,

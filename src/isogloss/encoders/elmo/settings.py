@@ -58,6 +58,12 @@ class AnchoringSettings(Settings):
 
     weight: NonNegativeFloat = Field(default=1.0, allow_inf_nan=False)
     """λ, in nats per word: what it costs to be as far from all translations as a vector of zeros. 0 pulls nothing."""
+    context_weight: NonNegativeFloat = Field(default=0.0, allow_inf_nan=False)
+    """The same for words in context: λ of the distance of the mean of a word's vectors in the first recurrent layer to
+    the anchor of its translation there. Needs anchors of the rich language."""
+    softmax_weight: NonNegativeFloat = Field(default=0.0, allow_inf_nan=False)
+    """The same for the vectors of the softmax, which say what a word is likely to follow. Needs a rich model with its
+    softmax, as train-lm makes it; a shrunk one has none."""
     pairs_per_step: PositiveInt = 256
     """Pairs of the dictionary drawn per step; a smaller dictionary is used whole, but in another order."""
     schedule: Literal["constant", "linear"] = "constant"
@@ -68,7 +74,13 @@ class AnchoringSettings(Settings):
     """Whether characters and recurrent layers begin as those of the rich model, and the words that have no translation
     at places that their counts suggest, see `mapping/transfer.py`. Needs models of one size."""
     start_at_translations: bool = True
-    """Whether a word that has a vector of its own (`model.word_types`) begins where its translation is."""
+    """Whether a word that has a vector of its own (`model.word_types`) begins where its translation is; with
+    `softmax_weight` its vector of the softmax, too."""
+
+    @property
+    def pulls(self) -> bool:
+        """Whether any weight is above 0."""
+        return max(self.weight, self.context_weight, self.softmax_weight) > 0
 
 
 class BiLMTrainingSettings(Settings):

@@ -15,17 +15,12 @@ from isogloss.compute.loop import Progress, Step, optimise
 from isogloss.compute.processes import ALONE, Processes
 from isogloss.compute.randomness import seeded_torch
 from isogloss.corpus.vocabulary import UNKNOWN_ID, Vocabulary
-from isogloss.encoders.elmo.anchoring import (
-    RichLanguage,
-    anchored_words,
-    anchoring_loss,
-    distance,
-    start_at_translations,
-)
+from isogloss.encoders.elmo.anchoring import RichLanguage
 from isogloss.encoders.elmo.bilm import BiLM, StreamBatch
 from isogloss.encoders.elmo.counting import Transfer, count_text, held_out_sentences, start_from_counts
 from isogloss.encoders.elmo.embedder import ELMoEncoder
 from isogloss.encoders.elmo.packing import pack
+from isogloss.encoders.elmo.pull import Pull
 from isogloss.encoders.elmo.recurrent import State
 from isogloss.encoders.elmo.settings import SIZES, BiLMTrainingSettings
 from isogloss.encoders.elmo.streams import TextFile, TextStreams, rows_of, spellings
@@ -163,7 +158,7 @@ def train_bilm(
         precision: Of the matrix products of training, ``float32`` or ``bfloat16``. Evaluation is in float32.
         processes: Those that train together, and the device of this one; each trains its share of the rows.
         transfer: How the model starts from another one; see `mapping/transfer.py`.
-        beside: A rich language, to whose words those of this one are pulled; see `anchoring.py`.
+        beside: A rich language, to whose words those of this one are pulled; see `pull.py`.
 
     Returns:
         An encoder, on the CPU. Its card tells tokens, perplexity on held-out lines, and time.
@@ -195,29 +190,36 @@ def train_bilm(
     )
     vocabulary, device = counted.vocabulary, processes.device
     shape = SIZES[settings.model] if isinstance(settings.model, str) else settings.model
-    pull, words = settings.anchoring, None
-    if beside is not None and pull.weight > 0:
-        words = anchored_words(beside, vocabulary=vocabulary, width=shape.projection_width, settings=pull)
+    pull = None
+    if beside is not None and settings.anchoring.pulls:
+        pull = Pull.towards(
+            beside,
+            vocabulary=vocabulary,
+            width=shape.projection_width,
+            settings=settings.anchoring,
+            processes=processes,
+        )
     progress = Progress()
     with seeded_torch(seed, "language model", language):
         model = BiLM(shape, types=len(vocabulary), samples=settings.softmax_samples, dropout=settings.dropout)
         if not (checkpoints is not None and checkpoints.any()):
             if settings.start != "random":
                 start_from_counts(model, counted, corpus, settings, seed=seed, transfer=transfer)
-            if words is not None and pull.start_at_translations:
-                start_at_translations(model, vocabulary, words)
+            if pull is not None:
+                pull.start(model, vocabulary)
         model.to(device)
-        words = words and words.to(device)
+        pull = pull and pull.to(device)
         streams = TextStreams(corpus, vocabulary, rows=settings.rows, unroll=settings.unroll, seed=seed)
         rows = processes.share(settings.rows)
         carried = _Carried(model.zero_states(rows.stop - rows.start), processes)
 
         def loss(batch: StreamBatch) -> Tensor:
-            own = rows_of(batch, rows) if processes.world > 1 else batch
+            own = (rows_of(batch, rows) if processes.world > 1 else batch).to(device)
             with matrix_products_in(precision, device):
-                value, carried.states = model.loss(own.to(device), carried.states, processes=processes)
-                if words is not None:
-                    value = value + anchoring_loss(model, words, pull, done=progress.step / steps, processes=processes)
+                layers, carried.states = model.read_chunk(own, carried.states, processes=processes)
+                value = model.prediction_loss(own, layers[-1], processes=processes)
+                if pull is not None:
+                    value = value + pull.loss(model, own, layers, done=progress.step / steps, processes=processes)
             return value
 
         def measure() -> Perplexity:
@@ -262,7 +264,6 @@ def train_bilm(
         "share_unknown": round(float((vocabulary.encode(held_out_words) == UNKNOWN_ID).mean()), 5),
         "seed": seed,
     }
-    if words is not None:
-        with torch.no_grad():
-            card |= {"anchored_pairs": len(words), "anchored_distance": round(float(distance(model, words)), 4)}
+    if pull is not None:
+        card |= pull.facts(model)
     return ELMoEncoder(model.cpu(), settings=shape, vocabulary=vocabulary, language=language, card=card)
