@@ -44,6 +44,20 @@ def test_a_loaded_parser_reads_the_vectors_of_its_run(tiny_run, tiny_recipe, nam
         assert ((found.vectors - expected.vectors).norm(dim=-1, keepdim=True) <= near).all()
 
 
+@pytest.mark.parametrize("system", ["aligned", "anchors-only", "static"])
+def test_a_parser_that_learns_from_the_reference_alone_reads_what_it_will_read_beside_others(
+    tiny_run, tiny_recipe, system
+):
+    recipe = load_recipe(tiny_recipe, overrides=['parsing.train_on=["qal"]'])
+    planned = {stage.name: stage for stage in plan_stages(recipe, tiny_run.folder)}
+    gold = read_conllu(tiny_run.folder / "corpus" / "qal" / "train.conllu", language="qal")[:5]
+    alone = planned[f"parsing/{system}-none"].arguments["space"]
+    beside = load_trained(tiny_run.folder, system=system, pos="none").space
+    assert not alone.alignments
+    learned_from, parsed = load_space(alone).encode(gold).vectors, beside.encode(gold).vectors
+    assert ((learned_from - parsed).norm(dim=-1) <= parsed.norm(dim=-1) / 1024).all()
+
+
 def test_long_inputs_come_back_in_their_order(tiny_run):
     gold = read_conllu(tiny_run.folder / "corpus" / "qal" / "train.conllu", language="qal")
     many = [sentence for _ in range(8) for sentence in gold]

@@ -60,7 +60,8 @@ def _add_parser(
             "parser": content_of(settings),
             "seed": recipe.seed,
             "threads": recipe.compute.threads,
-        },
+        }
+        | ({"scale": space.scale} if space is not None and system in ALIGNED and not space.alignments else {}),
         inputs=planner.inputs_of(*needed) | planner.trees(trained_on, ("train", "dev")),
         after=(*needed, *planner.after_corpus),
         licences=planner.licences(*trained_on),
@@ -262,5 +263,6 @@ def _space(
         anchors={language: planner.folder / vectors / name for language, name in names.items()},
         encoders={language: planner.folder / name for language, name in encoders.items()},
         alignments={language: planner.folder / "mapping" / f"{names[language]}{road}" for language in mapped},
+        scale=planner.recipe.mapping.method_of(system).scale,
     )
     return plan, tuple(needed)

@@ -17,7 +17,7 @@ from typing import Any
 from isogloss.compute.interruption import raise_if_stop_requested
 from isogloss.compute.workers import report
 from isogloss.errors import ArtifactError
-from isogloss.recipe import LanguageCorpus, Pos, System
+from isogloss.recipe import ALIGNED, LanguageCorpus, Pos, System
 from isogloss.rich_language import Lent, lend
 
 SECONDS_BETWEEN_REPORTS = 0.5
@@ -261,13 +261,16 @@ class SpacePlan:
     """Language models, or what `store_vectors` kept of them. Empty where every word stands for itself, without context:
     then its anchor is its vector."""
     alignments: Mapping[str, Path]
+    scale: str = "mean_norm"
+    """How the alignments scale vectors, for a reference that stands alone; see `ProcrustesSettings.scale`."""
 
 
 def load_space(plan: SpacePlan) -> Any:
     """Load the encoders of a system as one `SharedSpace`.
 
     Every system divides its vectors by their language's mean norm, so that `unaligned` and `supervised` differ from
-    `aligned` in nothing but the map: the rotation and, where the method centres, the shift.
+    `aligned` in nothing but the map: the rotation and, where the method centres, the shift. A reference that a parser
+    learns from alone is scaled, too, as it will be beside the languages that the parser is for.
     """
     from isogloss.encoders.elmo.embedder import ELMoEncoder
     from isogloss.encoders.stored import VECTORS, StoredEncoder
@@ -286,9 +289,10 @@ def load_space(plan: SpacePlan) -> Any:
             encoders[language] = (StoredEncoder if stored else ELMoEncoder).load(plan.encoders[language])
         else:
             encoders[language] = AnchorEncoder(anchors)
+        alone = plan.reference == language and plan.system in ALIGNED and not plan.alignments
         if language in plan.alignments:
             alignments += [load_alignment(plan.alignments[language] / f"layer-{layer.layer}") for layer in anchors]
-        elif plan.system in ("unaligned", "supervised"):
+        elif plan.system in ("unaligned", "supervised") or (alone and plan.scale == "mean_norm"):
             alignments += [
                 Alignment.identity(language, layer=layer.layer, width=layer.width, scale=mean_norm_scale(layer))
                 for layer in anchors

@@ -321,6 +321,10 @@ class MappingRecipe(Settings):
     without_dictionary: SelfLearningSettings | AdversarialSettings = SelfLearningSettings()
     """The road of the system `aligned-no-dictionary`."""
 
+    def method_of(self, system: str) -> MappingSettings:
+        """Return the road that a system of parsers takes."""
+        return self.without_dictionary if system == "aligned-no-dictionary" else self.method
+
     @property
     def needs_dictionary(self) -> bool:
         """Whether the road begins with a dictionary."""
