@@ -24,7 +24,7 @@ def test_a_contraction_is_found_in_every_case(tmp_path):
         ("x y\tz w\n", r"list.tsv:1: found 'x y\\tz w'. Expected a token"),
         ("\tz w\n", r"list.tsv:1: found 'z w'. Expected a token"),
         ("a\tb c\na\tb d\n", r"list.tsv:2: 'a' stands here a second time, after line 1. Expected each token"),
-        ("al\ta el\nx\ty z\nAl\ta lo\n", r"list.tsv:3: 'Al' stands for 'a lo' here, but 'al' in line 1 for 'a el'. Exp"),
+        ("al\ta el\nx\ty z\nAl\ta lo\n", r"list.tsv:3: 'Al' stands for 'a lo' here, but 'al' in line 1 for 'a el'."),
         ("l'un\tl' un\nL’UN\tl’ une\n", r"list.tsv:2: 'L’UN' stands for 'l’ une' here, but \"l'un\" in line 1 for "),
     ],
 )

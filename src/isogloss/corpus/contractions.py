@@ -16,11 +16,11 @@ from isogloss.errors import TextError
 def read_contractions(path: str | PathLike[str]) -> dict[str, tuple[str, ...]]:
     """Read a list of contractions, each in every case it may be written in.
 
-    A token may stand in several cases (``Al``, ``al``), if its words agree but for theirs; then each is read as written.
+    A token may stand in several cases (``Al``, ``al``) with the same words but for their cases; each is read as written.
 
     Raises:
-        TextError: The file cannot be read, a line has no tab or only one word, a token stands twice, or it stands in two
-            cases with different words.
+        TextError: The file cannot be read, a line has no tab or only one word, or a token stands twice: as it is, or in
+            two cases with different words.
     """
     found: dict[str, tuple[str, ...]] = {}
     lines: dict[str, int] = {}
