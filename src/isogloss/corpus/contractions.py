@@ -16,7 +16,7 @@ from isogloss.errors import TextError
 def read_contractions(path: str | PathLike[str]) -> dict[str, tuple[str, ...]]:
     """Read a list of contractions, each in every case it may be written in.
 
-    A token may stand in several cases (``Al``, ``al``) with the same words but for their cases; each is read as written.
+    A token may stand in several cases (``Al``, ``al``) with the same words but for their case; each is read as written.
 
     Raises:
         TextError: The file cannot be read, a line has no tab or only one word, or a token stands twice: as it is, or in
