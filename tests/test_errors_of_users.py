@@ -6,7 +6,9 @@ A message names the place, what was found, what was expected and what to do next
 import json
 import os
 import shutil
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -533,3 +535,21 @@ def test_a_file_in_a_folder_that_is_not_there_is_refused(command, tiny_run, tmp_
     filled = (word.format(run=tiny_run.folder, text=tmp_path / "text.txt") for word in words)
     message = check(command(*filled, "-o", tmp_path / "no" / "out"))
     matches(r"no/out: writing failed \(No such file or directory\). Expected a folder that exists", message)
+
+
+# Signals
+
+
+def test_whoever_is_ended_by_a_signal_says_so_in_one_line_as_for_ctrl_c(command, monkeypatch):
+    def ended_while_working() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("isogloss.__main__._run", ended_while_working)
+    try:
+        ended = command("align")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert (ended.status, ended.output) == (130, "")
+    assert ended.errors == "isogloss: stopped. What is finished is kept; give the same command again to go on.\n"
