@@ -32,7 +32,7 @@ def wish(problem: Any) -> str:
     >>> wish({"type": "int_from_float", "msg": "Input should be a valid integer, got a number with a fractional part"})
     'should be a whole number'
     """
-    message = problem["msg"].removeprefix("Input ").removeprefix("Value error, ")
+    message: str = problem["msg"].removeprefix("Input ").removeprefix("Value error, ")
     return _PLAIN_WORDS.get(problem["type"], message)
 
 
