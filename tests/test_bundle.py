@@ -10,9 +10,11 @@ import torch
 
 from isogloss.artifacts import hash_file, only_writer
 from isogloss.bundle import BUNDLE, default_folder, open_bundle, write_bundle
-from isogloss.bundle_commands import make_bundle
+from isogloss.bundle_commands import make_bundle, measure_confidence
 from isogloss.corpus.conllu import read_conllu
+from isogloss.corpus.sentence import Sentence
 from isogloss.errors import ArtifactError, DataError, IsoglossError, OutputError, RecipeError
+from isogloss.parsing.confidence import mean_confidence
 from isogloss.trained import load_trained
 
 
@@ -55,6 +57,24 @@ def test_a_bundle_tells_the_scores_of_its_parser(bundle, tiny_run):
     assert rows
     assert bundle.languages["qel"]["scores"] == rows
     assert bundle.languages["qal"]["scores"] == []
+
+
+def test_a_bundle_tells_how_sure_its_parser_is_of_the_languages_that_its_run_tested(bundle, tiny_run):
+    trained = bundle.load("qel")
+    gold = read_conllu(tiny_run.folder / "corpus" / "qel" / "test.conllu", language="qel")
+    bare = [Sentence.of_forms(sentence.forms, language="qel") for sentence in gold]
+    expected = mean_confidence(trained.parser, bare, trained.space)
+    assert bundle.languages["qel"]["confidence"] == pytest.approx(expected, abs=1e-4)
+    assert "confidence" not in bundle.languages["qal"]
+
+
+def test_confidence_can_be_measured_later_and_changes_no_file_but_the_list(copied, tiny_run):
+    before = files_below(copied.folder)
+    found = measure_confidence(copied.folder, {"qal": tiny_run.folder / "corpus" / "qal" / "test.conllu"})
+    assert 0 < found.languages["qal"]["confidence"] < 1
+    assert {**files_below(copied.folder), BUNDLE: ""} == {**before, BUNDLE: ""}
+    assert found.files == copied.files
+    assert found.languages["qel"] == copied.languages["qel"]
 
 
 @pytest.mark.parametrize("language", ["qal", "qel"])

@@ -6,7 +6,9 @@ A message names the place, what was found, what was expected and what to do next
 import json
 import os
 import shutil
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -308,7 +310,7 @@ def test_export_elmo_refuses_a_model_with_vectors_of_word_types(command, tiny_ru
     ("override", "words"),
     [
         ("encoders.layers=3", r"tiny.toml, encoders.layers: unknown key. Did you mean encoders\.\w+\? Valid keys"),
-        ("encoders.epochs='three'", r"tiny.toml, encoders.epochs: found 'three'; the value should be a valid int"),
+        ("encoders.epochs='three'", r"tiny.toml, encoders.epochs: found 'three'; the value should be a whole n"),
         ("parsing.test_on=['zz']", r"tiny.toml, parsing.test_on: 'zz' is not in \[invented.languages\], which has"),
         ("reference=zz", r"tiny.toml, reference: 'zz' is not in \[invented.languages\], which has qal, qbe, qel. Add"),
         ("seed", r"--set seed: found no '='. Expected KEY=VALUE"),
@@ -352,7 +354,7 @@ def test_run_refuses_a_recipe_whose_files_are_missing(command, tmp_path, nothing
         (("export-elmo", "{run}/lexicon/qel"), r"lexicon/qel: holds 'anchors'. Expected 'encoder'. Check"),
         (
             ("align", "{run}/lexicon/qel", "{run}/lexicon/qal", "-d", "{text}", "--normalisation", "unitary"),
-            r"normalisation: found 'unitary'. Expected a value 'none', 'unit', 'centre', 'unit_centre_unit' or",
+            r"normalisation: found 'unitary'. Expected 'none', 'unit', 'centre', 'unit_centre_unit' or",
         ),
         (
             ("parse", "{text}", "--run", "{text}", "-l", "qel"),
@@ -533,3 +535,21 @@ def test_a_file_in_a_folder_that_is_not_there_is_refused(command, tiny_run, tmp_
     filled = (word.format(run=tiny_run.folder, text=tmp_path / "text.txt") for word in words)
     message = check(command(*filled, "-o", tmp_path / "no" / "out"))
     matches(r"no/out: writing failed \(No such file or directory\). Expected a folder that exists", message)
+
+
+# Signals
+
+
+def test_whoever_is_ended_by_a_signal_says_so_in_one_line_as_for_ctrl_c(command, monkeypatch):
+    def ended_while_working() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("isogloss.__main__._run", ended_while_working)
+    try:
+        ended = command("align")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert (ended.status, ended.output) == (130, "")
+    assert ended.errors == "isogloss: stopped. What is finished is kept; give the same command again to go on.\n"

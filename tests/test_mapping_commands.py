@@ -1,5 +1,6 @@
 """`align` by the command line: with a dictionary, with nothing, from files of vectors; and what it refuses."""
 
+import itertools
 import json
 import re
 from pathlib import Path
@@ -7,9 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from isogloss.lexicon import anchor_sources
 from isogloss.lexicon.anchor_files import save_anchors
 from isogloss.lexicon.anchors import Anchors
-from isogloss.lexicon.word2vec_text import write_word2vec_text
+from isogloss.lexicon.word2vec_text import read_word2vec_text, write_word2vec_text
 from isogloss.lexicon_commands import key_of_anchors
 from isogloss.mapping.alignment import load_alignment
 
@@ -173,6 +175,44 @@ def test_without_a_dictionary_words_that_are_alike_lead_to_the_map(command, pair
     assert manifest["settings"]["guide"] == "lowest"
 
 
+LATIN = ["".join(letters) for letters in itertools.permutations("abvgdez", 6)][:TYPES]
+CYRILLIC = [word.translate(str.maketrans("abvgdez", "абвгдез")) for word in LATIN]
+
+
+@pytest.mark.parametrize(
+    ("words", "seed_pairs", "told"),
+    [
+        (LATIN, "identical", ""),
+        (CYRILLIC, "cognates", rf"gl→es: 0 words are spelt alike, 20 are needed; begins from {TYPES} kindred."),
+        (
+            [f"слов{row}" for row in range(TYPES)],
+            "none",
+            r"0 words are spelt alike and 0 kindred, 20 are needed; begins",
+        ),
+    ],
+)
+def test_without_a_dictionary_the_seed_is_what_both_languages_have(
+    command, tmp_path, caplog, monkeypatch, words, seed_pairs, told
+):
+    read, space = [], clusters(1)
+
+    def reading(path: Path, **how):
+        read.append(path)
+        return read_word2vec_text(path, **how)
+
+    monkeypatch.setattr(anchor_sources, "read_word2vec_text", reading)
+    source, target = tmp_path / "gl.vec", tmp_path / "es.vec"
+    write_word2vec_text(source, words, space)
+    write_word2vec_text(target, LATIN, space @ rotation(0))
+    languages = ("--source-language", "gl", "--target-language", "es")
+    ended = command("align", source, target, "-o", tmp_path / "mapping", *languages, *FAST, "--json")
+    assert ended.status == 0, ended.errors
+    assert [row["seed_pairs"] for row in json.loads(ended.output)] == [seed_pairs]
+    assert is_planted(tmp_path / "mapping", 0)
+    assert re.search(told, caplog.text) if told else not caplog.text
+    assert read == [source, target], "each file is read once"
+
+
 def test_files_of_vectors_are_aligned_by_their_shape_alone(command, tmp_path):
     space, out = clusters(1), tmp_path / "mapping"
     write_word2vec_text(tmp_path / "gl.vec", [f"a{row}" for row in range(TYPES)], space)
@@ -252,7 +292,17 @@ def test_unrelated_spaces_end_with_status_3_and_leave_nothing_behind(command, tm
     [
         (("--set", "epochs=2"), r"epochs: procrustes has no such setting. Expected one of neighbourhood"),
         (("--set", "epochs"), r"--set: found 'epochs'. Expected KEY=VALUE. Add the value"),
-        (("--set", "prior=-1"), r"prior.*: found -1. "),
+        (("--set", "prior=-1"), r"^prior: found -1. Expected a value greater than or equal to 0 or 'auto'. Change it"),
+        (("--refinements", 1, "--set", "refinements=x"), r"^refinements: found 'x'. Expected a whole number. Chang"),
+        (("--set", "refinements=1.5"), r"^refinements: found 1.5. Expected a whole number. Change it"),
+        (("--method", "adversarial"), r"--dictionary: adversarial does not read it. Expected none here. Leave it out"),
+        (("--method", "self-learning", "--seed-pairs", "cognates"), r"--dictionary: self-learning begins from seed p"),
+        (("--method", "rcsls", "--guide", "0"), r"--guide: rcsls seeks no pairs. Expected none. Leave it out"),
+        (("--source-model", "{gl}", "--target-model", "{gl}"), r"--source-model: procrustes does not read it. Exp"),
+        (
+            ("--source-model", "{gl}", "--target-model", "{gl}", "--source-text", "{fit}", "--target-text", "{fit}"),
+            r"--source-text: procrustes reads no raw text. Expected none here. Leave it out, or choose --method adver",
+        ),
         (("--weighting", 2), r"weighting: found 2.0. .*less than or equal to 1. Change it"),
         (("--method", "rcsls", "--weighting", 0.3), r"weighting: rcsls has no such setting"),
         (("--method", "guessing"), r"--method: found 'guessing'. Expected one of procrustes, rcsls, self"),
@@ -279,6 +329,19 @@ def test_what_cannot_be_done_is_refused(command, pair, tmp_path, options, messag
     found = refusal(command("align", *pair, "-o", tmp_path / "mapping", "-d", fit, *filled))
     assert re.search(message, found), found
     assert below(tmp_path) == before
+
+
+def test_columns_that_are_not_there_cannot_be_turned(command, pair, tmp_path):
+    message = refusal(command("align", *pair, "-o", tmp_path / "mapping", "--turned"))
+    assert message.startswith(
+        "--turned: found no file of two columns. Expected one whose columns it turns. Leave it out"
+    )
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_anchors_are_read(command, pair, tmp_path, monkeypatch):
+    monkeypatch.setattr("isogloss.lexicon.anchor_sources.open_anchors", lambda *_, **__: pytest.fail("were read"))
+    message = refusal(command("align", *pair, "-o", "/proc/x"))
+    assert message.startswith("/proc/x: cannot be written: its folder is not there, or takes no files. Choose another")
 
 
 @pytest.mark.parametrize("options", [("--method", "procrustes"), ("--method", "rcsls"), ("--seed-pairs", "dictionary")])

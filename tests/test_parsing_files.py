@@ -223,6 +223,9 @@ def test_words_without_tags_are_passed_over_if_tags_must_be_read(parsed):
         (("-l", "qel", "--tags", "some"), r"--tags: found 'some'. Expected auto, given, predicted. Choose one."),
         (("-l", "qel", "--run", "x"), r"--models and --run: found both. Expected one of them. Leave one out."),
         (("-l", "qel", "--threads", "0"), r"threads: found 0. Expected a value greater than or equal to 1. Change"),
+        (("-l", "qel", "--pos", "gold"), r"--pos: found, but they choose a parser of a run, and --run names none. Exp"),
+        (("-l", "qel", "--system", "static", "--pos", "none"), r"--system, --pos: found, but they choose a par"),
+        (("-l", "qel", "--contractions", "x.tsv", "--tokenised"), r"--contractions: found, but --tokenised leaves wor"),
         (("-l", "qel", "--contractions", "x.tsv"), r"x.tsv: there is no such file. Expected a file to read. Check"),
     ],
 )
@@ -232,6 +235,15 @@ def test_what_cannot_be_meant_is_refused(command, models, tmp_path, words, messa
     assert (ended.status, ended.output, len(ended.complaints)) == (2, "", 1), ended
     assert re.search(message, ended.errors), ended.errors
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("words", [("--lines",), ("--tokenised",), ("--contractions", "x.tsv")])
+def test_options_for_raw_text_are_refused_with_conllu_before_models_are_looked_for(command, tmp_path, words):
+    (tmp_path / "in.conllu").write_text(sentence("a", "b"))
+    ended = command("parse", tmp_path / "in.conllu", "-l", "qel", "--models", tmp_path / "none", *words)
+    assert (ended.status, ended.output, len(ended.complaints)) == (2, "", 1), ended
+    expected = rf"{words[0]}: found, but .*in.conllu is CoNLL-U, which tells sentences and words itself. Expected no"
+    assert re.search(expected, ended.errors), ended.errors
 
 
 def test_a_parser_without_a_tagger_finds_no_tags(command, tiny_run, tmp_path):

@@ -91,8 +91,8 @@ def test_an_unknown_key_is_refused_with_the_nearest_valid_one(tiny_recipe, overr
 @pytest.mark.parametrize(
     ("override", "place", "words"),
     [
-        ("seed=one", "seed", "found 'one'; the value should be a valid integer"),
-        ("name=3", "name", "found 3; the value should be a valid string"),
+        ("seed=one", "seed", "found 'one'; the value should be a whole number"),
+        ("name=3", "name", "found 3; the value should be text"),
         ("encoders=3", "encoders", "found 3; the value should be a table"),
         ("encoders.dropout=1.0", "encoders.dropout", "found 1.0; the value should be less than 1"),
         ("encoders.loop.learning_rate=nan", "encoders.loop.learning_rate", "should be a finite number"),
@@ -100,7 +100,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_valid_one(tiny_recipe, overr
         ("encoders.model.cell_width=-1", "encoders.model.cell_width", "found -1; .* greater than 0"),
         ("encoders.model.filters=[[1, 2], [0, 3]]", "encoders.model.filters.1.0", "found 0"),
         ("encoders.model.filters=[[1, 2], [3]]", "encoders.model.filters.1.1", "missing. Expected a value"),
-        ("parsing.parser.layer='x'", "parsing.parser.layer", "valid integer.*, or should be 'mix'"),
+        ("parsing.parser.layer='x'", "parsing.parser.layer", "whole number, or should be 'mix'"),
         ("parsing.systems=['alined']", "parsing.systems.0", "found 'alined'; .*'unaligned'"),
         ("parsing.train_on='qal'", "parsing.train_on", "found 'qal'; the value should be a list"),
         ("compute.workers=-1", "compute.workers", "greater than or equal to 0"),
@@ -283,7 +283,7 @@ def test_the_last_override_wins(real_recipe):
         ("seed", r"--set seed: found no '='. Expected KEY=VALUE, as in --set encoders.epochs=3"),
         ("=3", r"--set =3: .*Expected KEY=VALUE"),
         ("name.first=3", r"--set name.first=3: name is a value. Expected a table. Check the key"),
-        ("seed=", r"seed: found ''; the value should be a valid integer"),
+        ("seed=", r"seed: found ''; the value should be a whole number"),
         ("sead=3", r"sead: unknown key. Did you mean seed\?"),
     ],
 )

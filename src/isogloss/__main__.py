@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import signal
 import sys
 
 from isogloss.errors import IsoglossError
@@ -11,6 +12,7 @@ from isogloss.errors import IsoglossError
 def main() -> None:
     """Run the command line."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends us by a signal is answered as by Ctrl-C
     try:
         try:
             _run()

@@ -20,8 +20,6 @@ from isogloss.stages import read_dictionary_of
 
 log = logging.getLogger(__name__)
 
-JUDGED_SENTENCES = 200
-"""Held-out sentences that the parser is asked how sure it is of."""
 PRIOR = 0.3
 """Weight of the identity beside the pairs of a dictionary; docs/results.md has the choice of it."""
 CANDIDATES = 10_000
@@ -125,6 +123,7 @@ def make_evidence(
 ) -> Mapping[str, Any]:
     """Gather in ``evidence.json`` what speaks for a new language's vectors. No tree of it is needed."""
     from isogloss.bundle import open_bundle
+    from isogloss.bundle_commands import JUDGED_SENTENCES
     from isogloss.corpus.sentence import Sentence
     from isogloss.encoders.elmo.counting import held_out_sentences
     from isogloss.encoders.elmo.embedder import ELMoEncoder

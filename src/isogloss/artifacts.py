@@ -48,6 +48,7 @@ _REFUSALS = _DISK_ERRORS | {
     errno.ENOTDIR: "a part of the path is a file, not a folder. Choose another folder",
     errno.EEXIST: "a file of that name is in the way. Choose another name",
     errno.EISDIR: "it is a folder, not a file. Choose another name",
+    errno.ENOENT: "its folder is not there, or takes no files. Choose another folder",
 }
 
 
@@ -209,11 +210,7 @@ def build_artifact(
         OutputError: The disk is full or the folder is not writable; nothing is left behind.
     """
     started = time.monotonic()
-    _refuse_to_replace(folder, kind)
-    with writing_to(folder.parent):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-    with writing_to(folder):
-        draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".partial"))
+    draft = _draft_of(folder, kind)
     try:
         os.chmod(draft, 0o777 & ~_umask())
         with writing_to(folder, when=_DISK_ERRORS):  # other refusals may be about what `make` reads
@@ -240,6 +237,24 @@ def build_artifact(
         shutil.rmtree(draft, ignore_errors=True)
         raise
     return Manifest(content)
+
+
+def check_place(folder: Path, kind: str) -> None:
+    """Make sure that an artifact can be written, before long work for it begins.
+
+    Raises:
+        OutputError: It cannot, or would take the place of something else.
+    """
+    _draft_of(folder, kind).rmdir()
+
+
+def _draft_of(folder: Path, kind: str) -> Path:
+    """Make the temporary folder in which an artifact is filled."""
+    _refuse_to_replace(folder, kind)
+    with writing_to(folder.parent):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    with writing_to(folder):
+        return Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".partial"))
 
 
 def remove_drafts(folder: Path) -> None:

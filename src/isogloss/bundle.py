@@ -45,7 +45,8 @@ class Bundle:
     languages: Mapping[str, Mapping[str, Any]]
     """What is known of each language that it parses, by code: ``name`` in English; ``words`` of text that its language
     model was trained on; ``licences``; ``trees``, whether the parser learned from trees of it; ``scores``, rows as in
-    `isogloss.reports.results`; and whatever else whoever added the language wants to tell."""
+    `isogloss.reports.results`; ``confidence``, how sure the parser is of it; and whatever else whoever added the
+    language wants to tell."""
     parser: Mapping[str, Any]
     """``languages`` whose trees it learned from, their ``licences``, and which ``tags`` it reads."""
     files: Mapping[str, str]
@@ -285,12 +286,21 @@ def write_bundle(
         if not found:
             raise ArtifactError(f"{folder / part}: nothing there. Expected a part of the models. Put it there first.")
         files |= {path.relative_to(folder).as_posix(): hash_file(path) for path in found}
+    return renew_list(Bundle(folder, reference, languages, parser, files))
+
+
+def renew_list(bundle: Bundle) -> Bundle:
+    """Write `bundle.json` anew where only what is told of languages or the parser changed, and no file.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
     content = {
         "format": FORMAT,
-        "reference": reference,
-        "languages": {language: dict(facts) for language, facts in languages.items()},
-        "parser": dict(parser),
-        "files": files,
+        "reference": bundle.reference,
+        "languages": {language: dict(facts) for language, facts in bundle.languages.items()},
+        "parser": dict(bundle.parser),
+        "files": dict(bundle.files),
     }
-    write_atomically(folder / BUNDLE, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-    return open_bundle(folder)
+    write_atomically(bundle.folder / BUNDLE, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    return open_bundle(bundle.folder)

@@ -3,7 +3,8 @@
 import json
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from isogloss.bundle import (
     PARSER,
     Bundle,
     open_bundle,
+    renew_list,
     store_alignments,
     store_anchors,
     write_bundle,
@@ -42,10 +44,14 @@ NAMES = {
     "tr": "Turkish",
 } | {code: language.name for code, language in LANGUAGES.items()}
 """English names by code. Other languages go by their codes."""
+JUDGED_SENTENCES = 200
+"""So many sentences of a language the parser is asked how sure it is of."""
 
 
 def make_bundle(run: Path, out: Path, *, system: str = "aligned", pos: str = "predicted") -> Bundle:
     """Make a bundle of a run's language models, alignments and one of its parsers, all stored as float16.
+
+    Of every language that the run has test sets of, the parser is asked how sure it is.
 
     Language models that stand in `out` already and are the same stay byte for byte; of others the softmax is left out.
 
@@ -85,7 +91,8 @@ def make_bundle(run: Path, out: Path, *, system: str = "aligned", pos: str = "pr
     parser_manifest, parser = read_manifest(parser_folder), Parser.load(parser_folder)
     lexicon = run / "lexicon" / recipe.reference
     anchors_key, anchors = read_manifest(lexicon, kind="anchors").key, load_all_anchors(lexicon)
-    scores = _scores(run / "parsed" / f"{system}-{pos}")
+    tested = run / "parsed" / f"{system}-{pos}"
+    scores = _scores(tested)
 
     with only_writer(out):
         with writing_to(out):
@@ -109,7 +116,7 @@ def make_bundle(run: Path, out: Path, *, system: str = "aligned", pos: str = "pr
             seed=recipe.seed,
             licences=licences,
         )
-        return write_bundle(
+        write_bundle(
             out,
             reference=recipe.reference,
             languages={
@@ -124,6 +131,41 @@ def make_bundle(run: Path, out: Path, *, system: str = "aligned", pos: str = "pr
             },
             parser={"languages": list(recipe.parsing.train_on), "tags": pos, "licences": list(licences)},
         )
+        # The run's own copies of its test sets: the treebanks may be elsewhere by now.
+        return measure_confidence(
+            out, {code: tested / f"{code}-{rows[0]['split']}.conllu" for code, rows in scores.items()}
+        )
+
+
+def measure_confidence(folder: Path, treebanks: Mapping[str, Path]) -> Bundle:
+    """Note in a bundle how sure its parser is of languages whose trees are known to be good or bad, with its own tags.
+
+    A language that is added without trees is compared with them. Nothing but ``bundle.json`` is written; hashes stay.
+    Of a parser that reads gold tags nothing is noted: new text has none.
+
+    Args:
+        folder: The bundle's.
+        treebanks: CoNLL-U by language, best of the sentences that its scores are of; trees and tags are not looked at.
+
+    Raises:
+        DataError: The bundle has no such language, or a file is not what it should be.
+        OutputError: The folder cannot be written.
+    """
+    from isogloss.corpus.conllu import read_conllu
+    from isogloss.corpus.sentence import Sentence
+    from isogloss.parsing.confidence import mean_confidence
+
+    bundle = open_bundle(folder)
+    languages = {code: dict(facts) for code, facts in bundle.languages.items()}
+    for code, path in treebanks.items():
+        trained = bundle.load(code)
+        if trained.parser.settings.upos == "gold":
+            return bundle
+        known = read_conllu(path)
+        chosen = known[:: max(1, len(known) // JUDGED_SENTENCES)][:JUDGED_SENTENCES]  # of all parts of a treebank
+        bare = [Sentence.of_forms(sentence.forms, language=code) for sentence in chosen]
+        languages[code]["confidence"] = round(mean_confidence(trained.parser, bare, trained.space), 4)
+    return renew_list(replace(bundle, languages=languages))
 
 
 def models(folder: Path | None = None) -> dict[str, Any]:

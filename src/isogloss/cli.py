@@ -317,8 +317,10 @@ def parse(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="CoNLL-U file; by default standard output.")] = None,
     models: Models = None,
     run: Annotated[Path | None, typer.Option(help="Folder of a run whose parser is used in place of models.")] = None,
-    system: Annotated[str, typer.Option(help="With --run: which of its parsers.")] = "aligned",
-    pos: Annotated[str, typer.Option(help="With --run: what tags that parser reads: none, predicted, gold.")] = "none",
+    system: Annotated[str | None, typer.Option(help="With --run: which of its parsers, if not aligned.")] = None,
+    pos: Annotated[
+        str | None, typer.Option(help="With --run: what tags that parser reads: none (the default), predicted, gold.")
+    ] = None,
     tags: Annotated[
         str,
         typer.Option(

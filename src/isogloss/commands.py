@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from isogloss.artifacts import Manifest, build_artifact, check_files, hash_file, read_manifest
 from isogloss.errors import OutputError, RecipeError, TextError
+from isogloss.recipe_messages import wish
 from isogloss.settings import Settings
 from isogloss.stage import FORMATS
 
@@ -126,9 +127,12 @@ def checked(kind: type[S], **values: Any) -> S:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        problem = error.errors()[0]
-        message = problem["msg"].replace("Input should be", "Expected a value")
-        raise RecipeError(f"{problem['loc'][0]}: found {problem['input']!r}. {message}. Change it.") from error
+        problems = error.errors()
+        name = str(problems[0]["loc"][0])
+        wishes = dict.fromkeys(wish(problem) for problem in problems if problem["loc"][0] == name)
+        expected = " or ".join(each.removeprefix("should be ") for each in wishes)
+        expected = f"a value {expected}" if expected.startswith(("greater", "less")) else expected
+        raise RecipeError(f"{name}: found {problems[0]['input']!r}. Expected {expected}. Change it.") from error
 
 
 def _store(out: Path, encoder: "ELMoEncoder", save: Callable[[Path], None], **facts: Any) -> None:

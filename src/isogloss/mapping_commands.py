@@ -1,11 +1,12 @@
 """The command that aligns two languages, by every road, as a function of paths and plain values."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from isogloss.artifacts import Manifest, build_artifact
+from isogloss.artifacts import Manifest, build_artifact, check_place
 from isogloss.commands import checked, hash_of_text, readable, sound_model
 from isogloss.compute.settings import ComputeSettings
 from isogloss.compute.workers import Event, Task, run_tasks
@@ -16,6 +17,8 @@ from isogloss.stage import FORMATS
 
 Method = Literal["procrustes", "rcsls", "self-learning", "adversarial", "parallel"]
 """The roads, as the command line calls them."""
+
+log = logging.getLogger(__name__)
 
 
 def _silent(event: Event) -> None:
@@ -52,7 +55,7 @@ def align(
         test: A dictionary that only judges.
         turned: The first column of dictionaries and parallel text is the target's.
         method: One of `Method`. By default procrustes with a dictionary, parallel with parallel text, and else
-            self-learning.
+            self-learning, from the first of these of which there are enough: words spelt alike, kindred words, nothing.
         options: Settings of the road, by name; None leaves the default.
         guide: See `make_alignments`. Searches without a dictionary use the lowest layer unless told otherwise; ``own``
             lets every layer search by itself.
@@ -71,19 +74,24 @@ def align(
     Raises:
         NoAlignmentFound: A search without a dictionary came to nothing that can be believed.
         AlignmentError: The anchors do not fit together, or the dictionary does not suffice.
-        RecipeError: An option is wrong, or one is missing that the road needs.
+        RecipeError: An option is wrong, or would change nothing, or one is missing that the road needs.
         DataError: A file is not what it should be.
+        OutputError: The folder cannot be written.
     """
     from isogloss.lexicon.anchor_sources import open_anchors
     from isogloss.lexicon.dictionary import read_dictionary
 
-    method = method or ("procrustes" if dictionary else "parallel" if parallel else "self-learning")
     given = {name: value for name, value in (options or {}).items() if value is not None}
+    chooses_seed = method is None and dictionary is None and parallel is None and "seed_pairs" not in given
+    method = method or ("procrustes" if dictionary else "parallel" if parallel else "self-learning")
     if method == "self-learning" and dictionary is not None:
         given = {"seed_pairs": "dictionary"} | given
     settings = _settings(method, given)
     guide = _guide(method, guide)
     contexts = _contexts(method, parallel=parallel, models=models, texts=texts, turned=turned)
+    _refuse_unused(method, settings, dictionary=dictionary, test=test, turned=turned, models=models, texts=texts)
+    place = Path(out).absolute()
+    check_place(place, "alignments")
     if guide is None and method in ("self-learning", "adversarial"):
         guide = LOWEST_LAYER
     keys = {"source_key": key_of_anchors(source), "target_key": key_of_anchors(target)}
@@ -100,9 +108,13 @@ def align(
         inputs[name] = hash_of_text(readable(path))
     if isinstance(guide, tuple):
         inputs |= {"source_guide": key_of_anchors(guide[0]), "target_guide": key_of_anchors(guide[1])}
+    ours, theirs = open_anchors(source, language=source_language), open_anchors(target, language=target_language)
+    if chooses_seed:
+        settings = settings.model_copy(update={"seed_pairs": _seed_that_is_there(ours[0], theirs[0])})
     arguments = {
-        "source": open_anchors(source, language=source_language)[0].language,
-        "target": open_anchors(target, language=target_language)[0].language,
+        "source": ours[0].language,
+        "target": theirs[0].language,
+        "opened": (ours, theirs),
         "source_anchors": Path(source),
         "target_anchors": Path(target),
         "dictionary": dictionary,
@@ -117,7 +129,6 @@ def align(
     content = {"reversed_columns": turned, "method": settings.model_dump(mode="json"), "seed": seed}
     content["guide"] = "vectors" if isinstance(guide, tuple) else guide
     made: list[Manifest] = []
-    place = Path(out).absolute()
     threads = checked(ComputeSettings, threads=threads).threads
 
     def build() -> None:
@@ -165,11 +176,11 @@ def _settings(method: str, options: Mapping[str, Any]) -> Any:
 
 def _guide(method: str, guide: int | str | tuple[Path, Path] | None) -> int | str | tuple[Path, Path] | None:
     """Check what was said of a guide."""
-    if guide is None or isinstance(guide, int):
+    if guide is None:
         return guide
     if method in ("rcsls", "parallel"):
         raise RecipeError(f"--guide: {method} seeks no pairs. Expected none. Leave it out, or choose another method.")
-    if isinstance(guide, tuple) or guide in (LOWEST_LAYER, "own"):
+    if isinstance(guide, int | tuple) or guide in (LOWEST_LAYER, "own"):
         return guide
     try:
         return int(guide)
@@ -203,6 +214,68 @@ def _contexts(
     if models is None:
         return None
     return Contexts(models, parallel=parallel, reversed_columns=turned, texts=texts)
+
+
+def _refuse_unused(
+    method: str,
+    settings: Any,
+    *,
+    dictionary: Path | None,
+    test: Path | None,
+    turned: bool,
+    models: tuple[Path, Path] | None,
+    texts: tuple[Path, Path] | None,
+) -> None:
+    """Refuse what the road would not look at, rather than pass it over."""
+    seed_pairs = getattr(settings, "seed_pairs", None)
+    if dictionary is not None and (method in ("adversarial", "parallel") or seed_pairs not in (None, "dictionary")):
+        why = f"begins from seed pairs of another kind, {seed_pairs}" if seed_pairs else "does not read it"
+        raise RecipeError(
+            f"--dictionary: {method} {why}. Expected none here. Leave it out, choose another method, or let it judge "
+            f"the result with --test."
+        )
+    if texts is not None and method != "adversarial":
+        raise RecipeError(
+            f"--source-text: {method} reads no raw text. Expected none here. Leave it out, or choose --method "
+            f"adversarial."
+        )
+    if models is not None and texts is None and method != "parallel":
+        raise RecipeError(
+            f"--source-model: {method} does not read it. Expected none here. Leave it out, or give --source-text and "
+            f"--target-text too, with --method adversarial."
+        )
+    if turned and dictionary is None and test is None and method != "parallel":
+        raise RecipeError(
+            "--turned: found no file of two columns. Expected one whose columns it turns. Leave it out, or give "
+            "--dictionary or --test."
+        )
+
+
+def _seed_that_is_there(source: Any, target: Any) -> str:
+    """Choose seed pairs for two languages of which nothing is known: those of which there are enough, surest first."""
+    from isogloss.lexicon.seeds import alike_words, cognates
+    from isogloss.mapping.checks import MINIMUM_PAIRS
+
+    needed = 2 * MINIMUM_PAIRS  # each half is a seed of its own
+    place = f"Alignment {source.language}→{target.language}"
+    alike = len(alike_words(source, target).usable(source, target))
+    if alike >= needed:
+        return "identical"
+    kindred = len(cognates(source, target).usable(source, target))
+    if kindred >= needed:
+        log.warning(
+            "%s: %d words are spelt alike, %d are needed; begins from %d kindred.", place, alike, needed, kindred
+        )
+        return "cognates"
+    log.warning(
+        "%s: %d words are spelt alike and %d kindred, %d are needed; begins from none. A dictionary of some "
+        "hundred words would lead further.",
+        place,
+        alike,
+        kindred,
+        needed,
+    )
+    return "none"
 
 
 def both(what: str, source: Path | None, target: Path | None) -> tuple[Path, Path] | None:

@@ -47,6 +47,7 @@ def make_alignments(
     guide: tuple[Path, Path] | int | str | None = None,
     contexts: Contexts | None = None,
     keys: Mapping[str, str] | None = None,
+    opened: tuple[Sequence[Any], Sequence[Any]] | None = None,
     seed: int = 1,
 ) -> Mapping[str, Any]:
     """Align one language with the reference in every layer, and judge the alignments.
@@ -66,6 +67,7 @@ def make_alignments(
             same languages. Without one, every layer by itself.
         contexts: Models and texts, for the roads that look at words in context.
         keys: Of both anchors, noted with their places in ``anchors.json``.
+        opened: Both anchors, where they have been read already.
         seed: Every random choice follows from it.
     """
     from isogloss.lexicon.anchor_sources import open_anchors
@@ -86,8 +88,9 @@ def make_alignments(
                 "Expected words that had no part in it. Name another file, or leave the test out."
             )
         judge, dropped = replace(given, pairs=unseen), len(given.pairs) - len(unseen)
-    ours = open_anchors(source_anchors, language=source)
-    theirs = open_anchors(target_anchors, language=target)
+    if opened is None:
+        opened = open_anchors(source_anchors, language=source), open_anchors(target_anchors, language=target)
+    ours, theirs = opened
     _check_layers(ours, theirs)
     precision = []
     for alignment, one, other in zip(

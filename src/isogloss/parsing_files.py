@@ -31,8 +31,8 @@ def parse(
     language: str,
     models: Path | None = None,
     run: Path | None = None,
-    system: str = "aligned",
-    pos: str = "none",
+    system: str | None = None,
+    pos: str | None = None,
     tags: str = "auto",
     lines: bool = False,
     tokenised: bool = False,
@@ -48,13 +48,13 @@ def parse(
         language: Its code.
         models: Folder of a bundle; by default that which comes with the project.
         run: Folder of a run whose parser is used instead; then `system` and `pos` say which of them.
-        system: See `load_trained`.
-        pos: See `load_trained`.
+        system: With `run`, see `load_trained`; by default ``aligned``.
+        pos: With `run`, see `load_trained`; by default ``none``.
         tags: Which parts of speech a parser with a tagger reads: ``given`` in the file, ``predicted`` by itself, or
             ``auto``: given, in sentences where every word has one.
         lines: Raw text has one sentence a line. Else it is running text, with empty lines between paragraphs.
         tokenised: Raw text has one sentence a line, and its words are already apart.
-        contractions: List of tokens that stand for several words; see `read_contractions`.
+        contractions: List of tokens of raw text that stand for several words; see `read_contractions`.
         threads: Of the matrix products.
         on_fault: Told of every sentence that cannot be parsed: one that breaks the format is left out, any other is
             handed on as it is. Without it, the first fault is raised.
@@ -62,7 +62,7 @@ def parse(
     Raises:
         DataError: The parser cannot read the language, or the file is not what it should be.
         PartlyDone: Faults were told of. All else is parsed and written.
-        RecipeError: The parser has no tagger to be asked for; or an option is wrong.
+        RecipeError: The parser has no tagger to be asked for; or an option is wrong, or would change nothing.
     """
     from isogloss.corpus.beginning import look_at_content
     from isogloss.corpus.conllu import iterate_numbered, write_conllu
@@ -70,16 +70,23 @@ def parse(
     from isogloss.corpus.raw_text import name_of
 
     threads = checked(ComputeSettings, threads=threads).threads
+    if run is None:
+        _refuse_options({"--system": system, "--pos": pos}, "they choose a parser of a run, and --run names none")
     first_line, source = look_at_content(file)
     name = name_of(source)
     unpacked = name.removesuffix(".gz").removesuffix(".xz").removesuffix(".zst")
     is_conllu = first_line.count(b"\t") >= 8 or unpacked.endswith((".conllu", ".conll"))
+    for_text = {"--lines": lines, "--tokenised": tokenised, "--contractions": contractions}
+    if is_conllu:
+        _refuse_options(for_text, f"{name} is CoNLL-U, which tells sentences and words itself")
+    elif tokenised:
+        _refuse_options({"--contractions": contractions}, "--tokenised leaves words as they stand")
     known = read_contractions(contractions) if contractions is not None else {}
     import torch
 
     torch.set_num_threads(threads)
     if run is not None:
-        trained = load_trained(run, system=system, pos=pos)
+        trained = load_trained(run, system=system or "aligned", pos=pos or "none")
         trained.refuse_unknown(language)
     else:
         trained = open_bundle(models).load(language)
@@ -98,6 +105,18 @@ def parse(
         for batch in batches:  # each is flushed, so that whoever reads our output need not wait for the end
             write_conllu(batch, out)
     faults.raise_if_any(name)
+
+
+def _refuse_options(given: Mapping[str, object], why: str) -> None:
+    """Refuse options that would change nothing here, rather than pass them over.
+
+    Args:
+        given: Values by option.
+        why: Why they would change nothing.
+    """
+    superfluous = [option for option, value in given.items() if value not in (None, False)]
+    if superfluous:
+        raise RecipeError(f"{', '.join(superfluous)}: found, but {why}. Expected no such option here. Leave it out.")
 
 
 class _Faults:

@@ -10,12 +10,30 @@ from typing import Any
 
 from pydantic import BaseModel
 
-_SHAPES = {
+_PLAIN_WORDS = {
+    "bool_type": "should be true or false",
+    "bool_parsing": "should be true or false",
+    "int_type": "should be a whole number",
+    "int_parsing": "should be a whole number",
+    "int_from_float": "should be a whole number",
+    "float_type": "should be a number",
+    "float_parsing": "should be a number",
+    "string_type": "should be text",
     "model_type": "should be a table",
     "dict_type": "should be a table",
     "tuple_type": "should be a list",
 }
-"""What TOML calls the types of pydantic's messages."""
+"""What people call the types of pydantic's messages."""
+
+
+def wish(problem: Any) -> str:
+    """Say in plain words what a value should be, from what pydantic found.
+
+    >>> wish({"type": "int_from_float", "msg": "Input should be a valid integer, got a number with a fractional part"})
+    'should be a whole number'
+    """
+    message: str = problem["msg"].removeprefix("Input ").removeprefix("Value error, ")
+    return _PLAIN_WORDS.get(problem["type"], message)
 
 
 def explain(path: Path, values: Mapping[str, Any], problems: Sequence[Any], *, of: type[BaseModel]) -> list[str]:
@@ -35,9 +53,8 @@ def explain(path: Path, values: Mapping[str, Any], problems: Sequence[Any], *, o
                 lines[where] = f"{where}: missing. Expected a value. Add it to the recipe."
             case "literal_error" if isinstance(problem["input"], Mapping):
                 pass  # a table, where a name could stand too: what is wrong in the table is told by itself
-            case kind:
-                message = problem["msg"].removeprefix("Input ").removeprefix("Value error, ")
-                message = _SHAPES.get(kind, message)
+            case _:
+                message = wish(problem)
                 if where in lines:  # one line for a value that may be of several types, and is of none
                     lines[where] = lines[where].removesuffix(". Change it.") + f", or {message}. Change it."
                 else:

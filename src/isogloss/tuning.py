@@ -13,7 +13,7 @@ from isogloss.compute.settings import ComputeSettings
 from isogloss.errors import DataError
 from isogloss.stages import Pace
 
-OF_ANOTHER_PARSER = ("expected", "reasons", "evidence", "key", "scores")
+OF_ANOTHER_PARSER = ("expected", "reasons", "evidence", "key", "scores", "confidence")
 """What a bundle tells of its languages, and no longer holds when its parser is another."""
 
 

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 
 from isogloss.corpus.conllu import (
     CHUNK_BYTES,
+    LONGEST_BLOCK,
+    LONGEST_LINE,
     format_sentence,
     iterate_conllu,
     iterate_numbered,
@@ -388,6 +390,63 @@ def test_a_file_whose_every_sentence_is_broken_is_read_to_its_end(tmp_path):
     found, faults = going_on(tmp_path, GOOD.replace(b"1\t", b"3\t") * 3)
     assert not found
     assert [fault.split(" ")[0] for fault in faults] == ["".join((str(tmp_path), f"/x.conllu:{n}:")) for n in (1, 3, 5)]
+
+
+OVERLONG = b"1\tx\t_\t_\t_\t_\t_\t_\t_\t_\n" * (LONGEST_BLOCK + 1)
+
+
+class Endless(io.RawIOBase):
+    """A file that says the same for ever, and how much of it was read."""
+
+    name = "x"
+
+    def __init__(self, said: bytes) -> None:
+        self.said, self.read_bytes = said, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:
+        begun, size = self.read_bytes % len(self.said), len(buffer)
+        buffer[:] = (self.said * (size // len(self.said) + 2))[begun : begun + size]
+        self.read_bytes += size
+        return size
+
+
+@pytest.mark.parametrize(
+    ("said", "message", "enough"),
+    [
+        (
+            OVERLONG[:20],
+            r"x:1: the sentence that begins here has more than 100,000 lines. Expected a blank line",
+            1 << 22,
+        ),
+        (
+            b"x" * 1000,
+            r"x:1: the line has more than 16,777,216 bytes. Expected ten columns of a word",
+            2 * LONGEST_LINE,
+        ),
+    ],
+)
+def test_a_file_without_blank_lines_or_line_ends_is_refused_before_its_end(said, message, enough):
+    file = Endless(said)
+    with pytest.raises(ConlluError, match=message):
+        next(iterate_numbered(io.BufferedReader(file)))
+    assert file.read_bytes < enough
+
+
+def test_a_sentence_of_too_many_lines_is_told_of_once_and_left_out(tmp_path):
+    found, faults = going_on(tmp_path, GOOD + OVERLONG + OVERLONG + b"\n" + GOOD)
+    assert found == [(1, ("good",)), (2 * LONGEST_BLOCK + 6, ("good",))]
+    assert faults == [
+        f"{tmp_path / 'x.conllu'}:3: the sentence that begins here has more than 100,000 lines. Expected a blank line "
+        "after each sentence. Put them in."
+    ]
+
+
+def test_a_sentence_of_just_as_many_lines_as_there_may_be_is_read(tmp_path):
+    comments = b"# c\n" * (LONGEST_BLOCK - 1)
+    assert going_on(tmp_path, comments + GOOD + GOOD) == ([(1, ("good",)), (LONGEST_BLOCK + 2, ("good",))], [])
 
 
 def test_an_empty_file_is_refused_however_lenient_one_is(tmp_path):

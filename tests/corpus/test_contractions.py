@@ -23,13 +23,21 @@ def test_a_contraction_is_found_in_every_case(tmp_path):
         ("xy\tz\n", r"list.tsv:1: found 'xy\\tz'. Expected a token"),
         ("x y\tz w\n", r"list.tsv:1: found 'x y\\tz w'. Expected a token"),
         ("\tz w\n", r"list.tsv:1: found 'z w'. Expected a token"),
-        ("a\tb c\na\tb d\n", r"list.tsv:2: 'a' stands here a second time. Expected each token once. Remove one"),
+        ("a\tb c\na\tb d\n", r"list.tsv:2: 'a' stands here a second time, after line 1. Expected each token"),
+        ("al\ta el\nx\ty z\nAl\ta lo\n", r"list.tsv:3: 'Al' stands for 'a lo' here, but 'al' in line 1 for 'a el'."),
+        ("l'un\tl' un\nL’UN\tl’ une\n", r"list.tsv:2: 'L’UN' stands for 'l’ une' here, but \"l'un\" in line 1 for "),
     ],
 )
 def test_a_line_that_says_nothing_is_refused(tmp_path, content, message):
     (tmp_path / "list.tsv").write_text(content)
     with pytest.raises(TextError, match=message):
         read_contractions(tmp_path / "list.tsv")
+
+
+@pytest.mark.parametrize("lines", [["al\ta el", "Al\ta el"], ["Al\ta el", "al\ta el"]])
+def test_a_token_in_two_cases_with_the_same_words_is_read_as_written(tmp_path, lines):
+    (tmp_path / "list.tsv").write_text("\n".join(lines))
+    assert read_contractions(tmp_path / "list.tsv") == {"al": ("a", "el"), "Al": ("a", "el"), "AL": ("A", "EL")}
 
 
 def test_the_users_contractions_stand_beside_those_of_the_language():

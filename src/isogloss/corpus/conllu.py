@@ -19,6 +19,10 @@ from isogloss.corpus.treebank import Treebank
 from isogloss.errors import ConlluError, OutputError
 
 CHUNK_BYTES = 1 << 20
+LONGEST_BLOCK = 100_000
+"""Lines of a sentence. A file in which blank lines are missing is not gathered into memory beyond that."""
+LONGEST_LINE = 1 << 24
+"""Bytes of a line; likewise, of a file in which line ends are missing."""
 
 
 def read_conllu(path: str | PathLike[str], *, language: str = "", require_trees: bool = False) -> tuple[Sentence, ...]:
@@ -166,6 +170,11 @@ def _file_lines(file: BinaryIO, name: str, *, lenient: bool = False) -> Iterator
         whole, separator, tail = chunk.rpartition(b"\n")
         if not separator:
             rest += chunk
+            if len(rest) > LONGEST_LINE:
+                raise ConlluError(
+                    f"{name}:{number}: the line has more than {LONGEST_LINE:,} bytes. Expected ten columns of a word. "
+                    f"Check that it is the right file."
+                )
             continue
         lines = _decode(rest + whole, name, number, position, lenient).split("\n")
         yield from enumerate(lines, start=number)
@@ -201,6 +210,12 @@ def _sentences(
     for first, block in _blocks(lines):
         found = True
         try:
+            if len(block) > LONGEST_BLOCK:
+                raise Broken(
+                    0,
+                    f"the sentence that begins here has more than {LONGEST_BLOCK:,} lines. Expected a blank line after "
+                    f"each sentence. Put them in.",
+                )
             check_encoding(block, first)
             yield first, read_block(block, language, require_trees)
         except Broken as error:
@@ -215,16 +230,18 @@ def _sentences(
 
 
 def _blocks(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, list[str]]]:
-    """Gather lines up to each empty one, with the number of the first."""
+    """Gather lines up to each empty one, with the number of the first; of too many, one more than there may be."""
     block: list[str] = []
-    first = 1
+    first, overlong = 1, False
     for number, line in lines:
-        if line and not block:
-            first = number
-        if line:
+        ends = line in ("", "\r")  # a file whose lines end in CR LF is not one block, only many broken ones
+        if line and not overlong:
+            first = first if block else number
             block.append(line)
-        if block and line in ("", "\r"):  # a file whose lines end in CR LF is not one block, only many broken ones
+        if block and (ends or len(block) > LONGEST_BLOCK):
             yield first, block
-            block = []
+            block, overlong = [], not ends
+        elif ends:
+            overlong = False
     if block:
         yield first, block
