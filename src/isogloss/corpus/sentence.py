@@ -95,9 +95,10 @@ class Sentence:
             deprels: One relation per word.
         """
         assert len(heads) == len(deprels) == len(self.words), "a tree has one head and relation per word"
+        # Spelt out, field by field: `replace` of a word takes several times as long, and texts are long.
         words = tuple(
-            replace(word, head=int(head), deprel=deprel)
-            for word, head, deprel in zip(self.words, heads, deprels, strict=True)
+            Word(old.form, old.lemma, old.upos, old.xpos, old.feats, int(head), deprel, old.deps, old.misc)
+            for old, head, deprel in zip(self.words, heads, deprels, strict=True)
         )
         return replace(self, words=words)
 
