@@ -105,7 +105,10 @@ class Sentence:
     def with_upos(self, tags: Sequence[str]) -> "Sentence":
         """Return the sentence with new universal part-of-speech tags."""
         assert len(tags) == len(self.words), "one tag per word"
-        words = tuple(replace(word, upos=tag) for word, tag in zip(self.words, tags, strict=True))
+        words = tuple(
+            Word(old.form, old.lemma, tag, old.xpos, old.feats, old.head, old.deprel, old.deps, old.misc)
+            for old, tag in zip(self.words, tags, strict=True)
+        )
         return replace(self, words=words)
 
     def __len__(self) -> int:
