@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from isogloss.compute.devices import choose_device, choose_precision, matrix_products_in
+from isogloss.compute.devices import choose_device, choose_precision, fastest_precision, matrix_products_in
 from isogloss.compute.randomness import seeded_torch
 from isogloss.errors import RecipeError
 
@@ -36,6 +36,16 @@ def test_the_names_of_precisions(monkeypatch):
         assert choose_precision("auto", cuda) == expected
     with pytest.raises(RecipeError, match=r"precision: found 'half'\. Expected one of auto, float32, bfloat16"):
         choose_precision("half", CPU)
+
+
+@pytest.mark.parametrize(("hardware", "expected"), [(True, "bfloat16"), (False, "float32")])
+def test_the_fastest_precision_is_bfloat16_where_the_hardware_multiplies_it(monkeypatch, hardware: bool, expected: str):
+    monkeypatch.setattr("isogloss.compute.devices.multiplies_bfloat16", lambda device: hardware)
+    assert fastest_precision("auto", CPU) == expected
+    assert fastest_precision("float32", CPU) == "float32"
+    assert fastest_precision("bfloat16", CPU) == "bfloat16"
+    with pytest.raises(RecipeError, match=r"precision: found 'half'\. Expected one of auto, float32, bfloat16"):
+        fastest_precision("half", CPU)
 
 
 def test_only_matrix_products_change_and_only_if_asked():

@@ -83,7 +83,7 @@ def test_the_parser_does_not_teach_the_tagger():
     torch.manual_seed(0)
     network = ParserNetwork(layers=1, width=5, tags=4, relations=3, tagger=True, **SMALL).eval()
     inputs = ParserInputs(
-        torch.randn(2, 3, 1, 5), torch.zeros(2, 3).long(), torch.tensor([3, 2]), torch.zeros(2).bool()
+        torch.randn(2, 3, 1, 5), torch.zeros(2, 3).long(), torch.tensor([3, 2]), torch.zeros(2, 1).bool()
     )
     states = network(inputs)
     states.arc_heads.sum().backward()
@@ -95,10 +95,10 @@ def test_the_parser_does_not_teach_the_tagger():
 def test_what_the_parser_sees_lies_between_the_tags_as_the_tagger_doubts():
     torch.manual_seed(0)
     network = ParserNetwork(layers=1, width=5, tags=4, relations=3, tagger=True, **SMALL).eval()
-    inputs = ParserInputs(torch.randn(1, 2, 1, 5), torch.tensor([[2, 0]]), torch.tensor([2]), torch.zeros(1).bool())
+    inputs = ParserInputs(torch.randn(1, 2, 1, 5), torch.tensor([[2, 0]]), torch.tensor([2]), torch.zeros(1, 1).bool())
     sure = torch.full((1, 2, 3), -1e4)
     sure[0, 0, 2] = sure[0, 1, 0] = 0.0  # as sure of the given tags as can be
-    given = replace(inputs, given=torch.ones(1).bool())
+    given = replace(inputs, given=torch.ones(1, 1).bool())
     torch.testing.assert_close(network._embed(inputs, sure), network._embed(given, sure))
     doubting = network._embed(inputs, torch.zeros(1, 2, 3))[..., 5:]
     assert network.upos is not None

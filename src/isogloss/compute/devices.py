@@ -48,6 +48,13 @@ def multiplies_bfloat16(device: torch.device) -> bool:
     return device.type == "cpu" and any(asked() for asked in known if asked is not None)
 
 
+def fastest_precision(name: str, device: torch.device) -> str:
+    """Return ``float32`` or ``bfloat16``; ``auto`` is bfloat16 wherever it is multiplied in hardware, CPUs included."""
+    if name == "auto":
+        return "bfloat16" if multiplies_bfloat16(device) else "float32"
+    return choose_precision(name, device)
+
+
 @contextmanager
 def matrix_products_in(precision: str, device: torch.device) -> Iterator[None]:
     """Within the block, let matrix products on a device be made in a precision; weights and sums stay float32."""

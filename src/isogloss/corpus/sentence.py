@@ -95,16 +95,20 @@ class Sentence:
             deprels: One relation per word.
         """
         assert len(heads) == len(deprels) == len(self.words), "a tree has one head and relation per word"
+        # Spelt out, field by field: `replace` of a word takes several times as long, and texts are long.
         words = tuple(
-            replace(word, head=int(head), deprel=deprel)
-            for word, head, deprel in zip(self.words, heads, deprels, strict=True)
+            Word(old.form, old.lemma, old.upos, old.xpos, old.feats, int(head), deprel, old.deps, old.misc)
+            for old, head, deprel in zip(self.words, heads, deprels, strict=True)
         )
         return replace(self, words=words)
 
     def with_upos(self, tags: Sequence[str]) -> "Sentence":
         """Return the sentence with new universal part-of-speech tags."""
         assert len(tags) == len(self.words), "one tag per word"
-        words = tuple(replace(word, upos=tag) for word, tag in zip(self.words, tags, strict=True))
+        words = tuple(
+            Word(old.form, old.lemma, tag, old.xpos, old.feats, old.head, old.deprel, old.deps, old.misc)
+            for old, tag in zip(self.words, tags, strict=True)
+        )
         return replace(self, words=words)
 
     def __len__(self) -> int:

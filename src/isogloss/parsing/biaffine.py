@@ -36,20 +36,23 @@ class Biaffine(nn.Module):
         self, left: Float[Tensor, "batch lefts width"], right: Float[Tensor, "batch rights width"]
     ) -> Float[Tensor, "batch lefts rights outputs"]:
         """Score every left vector with every right vector of the same sentence."""
-        half = self._times_weight(left)  # batch lefts outputs width
-        right = pad(right, (0, self.bias_right), value=1.0)
+        half = self.weighted(left)  # batch lefts outputs width
         with torch.autocast(left.device.type, enabled=False):  # small, and of another shape in every batch
-            return torch.einsum("bloi,bri->blro", widened(half), widened(right))
+            return torch.einsum("bloi,bri->blro", half, self.with_one(right))
 
     def pairs(
         self, left: Float[Tensor, "batch words width"], right: Float[Tensor, "batch words width"]
     ) -> Float[Tensor, "batch words outputs"]:
         """Score each left vector with the right vector in the same place only."""
-        half = self._times_weight(left)  # batch words outputs width
-        right = pad(right, (0, self.bias_right), value=1.0)
+        half = self.weighted(left)  # batch words outputs width
         with torch.autocast(left.device.type, enabled=False):
-            return (widened(half) @ widened(right)[..., None])[..., 0]
+            return (half @ self.with_one(right)[..., None])[..., 0]
 
-    def _times_weight(self, left: Tensor) -> Tensor:
+    def weighted(self, left: Float[Tensor, "batch lefts width"]) -> Float[Tensor, "batch lefts outputs right"]:
+        """Return [left; 1]ᵀ Uₒ, in which a product with [right; 1] is all that is missing."""
         half = in_blocks(lambda rows: rows @ self.weight.flatten(1), pad(left, (0, self.bias_left), value=1.0))
-        return half.unflatten(-1, self.weight.shape[1:])
+        return widened(half.unflatten(-1, self.weight.shape[1:]))
+
+    def with_one(self, right: Float[Tensor, "batch rights width"]) -> Float[Tensor, "batch rights right"]:
+        """Append the 1 to vectors of the right side."""
+        return widened(pad(right, (0, self.bias_right), value=1.0))

@@ -33,7 +33,7 @@ def mean_confidence(parser: Parser, sentences: Sequence[Sentence], encoder: Enco
         some = [full[index] for index in unit]
         inputs = extract_features(some, encoder, settings=parser.settings).batch(range(len(some)))
         if parser.tagger:
-            inputs = replace(inputs, given=torch.tensor([has_universal_tags(one) for one in some]))
+            inputs = replace(inputs, given=torch.tensor([[has_universal_tags(one)] for one in some]))
         log_shares = network.arc_scores(network(inputs)).log_softmax(dim=-1)  # batch words heads
         heads = decode_trees(log_shares, inputs.lengths)
         chosen = log_shares.gather(2, heads[:, :, None])[:, :, 0].exp()  # batch words

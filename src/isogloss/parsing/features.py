@@ -43,6 +43,18 @@ class Features:
             vectors = self.vectors[places].float() * mask[:, :, None, None]  # batch words layers width
         return ParserInputs(vectors=vectors, upos=self.upos[places] * mask, lengths=lengths)
 
+    def only(self, indices: Sequence[int]) -> "Features":
+        """Take some sentences, end to end like all of them."""
+        places, mask = self.places(indices)
+        chosen = places[mask]
+        vectors = None if self.vectors is None else self.vectors[chosen]
+        return Features(vectors, self.upos[chosen], self.lengths[list(indices)])
+
+    def end_to_end(self) -> ParserInputs:
+        """Return all sentences as if they were one, without padding."""
+        vectors = None if self.vectors is None else self.vectors[None].float()
+        return ParserInputs(vectors, self.upos[None], self.lengths.sum()[None])
+
     def mean_squares(self) -> Float[Tensor, " layers"]:
         """Return the mean square of the numbers of each layer, over all words alike."""
         assert self.vectors is not None, "only vectors have a size"
@@ -98,20 +110,24 @@ def has_universal_tags(sentence: Sentence) -> bool:
     return all(word.upos in TAG_IDS for word in sentence.words)
 
 
-def work_units(sentences: Sequence[Sentence], *, words: int) -> list[list[int]]:
-    """Group sentences of one language and similar length, at most so many words with padding at a time.
+def work_units(sentences: Sequence[Sentence], *, words: int, padded: bool = True) -> list[list[int]]:
+    """Group sentences of one language and similar length, at most so many words at a time.
 
     Args:
         sentences: Any sentences; their numbers are returned.
         words: Limit of a group; a sentence that is longer goes alone.
+        padded: Whether the padding counts.
     """
     order = sorted(range(len(sentences)), key=lambda index: (sentences[index].language, len(sentences[index])))
     units: list[list[int]] = []
+    held = 0
     for index in order:
-        unit = units[-1] if units else []
-        fits = (len(unit) + 1) * len(sentences[index]) <= words
+        unit, length = units[-1] if units else [], len(sentences[index])
+        fits = ((len(unit) + 1) * length if padded else held + length) <= words
         if unit and fits and sentences[unit[0]].language == sentences[index].language:
             unit.append(index)
+            held += length
         else:
             units.append([index])
+            held = length
     return units

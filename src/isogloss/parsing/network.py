@@ -11,6 +11,7 @@ never learns which language it reads. What follows from padding is kept out ever
 the same scores alone and in company.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, dropout
 
 from isogloss.parsing.biaffine import Biaffine
+from isogloss.parsing.lanes import Lanes
 from isogloss.parsing.layer_mix import LayerMix
 from isogloss.parsing.products import in_blocks
 from isogloss.parsing.recurrent import RecurrentStack, drop_alike
@@ -36,8 +38,9 @@ class ParserInputs:
     upos: Int[Tensor, "batch words"]
     lengths: Int[Tensor, " batch"]
     """Words of each sentence, at least 1."""
-    given: Bool[Tensor, " batch"] | None = None
-    """Whose `upos` a network with a tagger shall use, in place of its own; None for all sentences."""
+    given: Bool[Tensor, "batch told"] | None = None
+    """Whose `upos` a network with a tagger shall use, in place of its own: said once for a sentence or word by word.
+    None for all."""
 
     def to(self, device: torch.device | str) -> "ParserInputs":
         """Return the batch on a device. Lengths stay on the CPU."""
@@ -119,15 +122,20 @@ class ParserNetwork(nn.Module):
         self.arcs = Biaffine(width=arc_width, outputs=1)
         self.relations = Biaffine(width=relation_width, outputs=relations)
 
-    def forward(self, inputs: ParserInputs) -> ParserStates:
-        """Read sentences; return every word's vectors as a dependent and as a head."""
+    def forward(self, inputs: ParserInputs, lanes: Lanes | None = None) -> ParserStates:
+        """Read sentences; return every word's vectors as a dependent and as a head.
+
+        Args:
+            inputs: The sentences; with lanes, all of them end to end in one row.
+            lanes: How they are read, for parsing in bfloat16.
+        """
         if inputs.vectors is not None and self.width:
             inputs = replace(inputs, vectors=inputs.vectors * self.gains[:, None])
         tag_scores = None
         if self.tagger is not None:
             assert inputs.vectors is not None, "this network was built for vectors"
-            tag_scores = self.tagger(inputs.vectors, inputs.lengths)
-        words = self.recurrent(self._embed(inputs, tag_scores), inputs.lengths)
+            tag_scores = self.tagger(inputs.vectors, inputs.lengths, lanes)
+        words = self.recurrent(self._embed(inputs, tag_scores), inputs.lengths, lanes)
         root = self.root.expand(len(words), 1, -1)
         heads = self._drop(torch.cat([root, words], dim=1))  # batch heads states
         words = heads[:, 1:]
@@ -163,6 +171,17 @@ class ParserNetwork(nn.Module):
         itself = torch.eye(words + 1, dtype=torch.bool, device=scores.device)[1:]
         return scores.masked_fill(forbidden | itself, -torch.inf)
 
+    def arc_scores_end_to_end(
+        self, states: ParserStates, lengths: Sequence[int]
+    ) -> Iterator[Float[Tensor, "words heads"]]:
+        """Yield what `arc_scores` says of each sentence, where all were read end to end in one row."""
+        dependents = self.arcs.weighted(states.arc_dependents)[0, :, 0]  # all_words width
+        root, *heads = self.arcs.with_one(states.arc_heads)[0].split([1, *lengths])
+        for left, right in zip(dependents.split(list(lengths)), heads, strict=True):
+            scores = left @ torch.cat([root, right]).mT  # words heads
+            scores[:, 1:].fill_diagonal_(-torch.inf)
+            yield scores
+
     def relation_scores(
         self, states: ParserStates, heads: Int[Tensor, "batch words"]
     ) -> Float[Tensor, "batch words relations"]:
@@ -189,7 +208,7 @@ class ParserNetwork(nn.Module):
         """
         if self.tagger is not None:
             half = torch.rand(len(heads), device=heads.device) < 0.5
-            inputs = replace(inputs, given=half)
+            inputs = replace(inputs, given=half[:, None])
         states = self(inputs)
         arc_loss = cross_entropy(self.arc_scores(states).float().mT, heads, ignore_index=IGNORED)
         scores = self.relation_scores(states, heads.clamp(min=0))
@@ -217,7 +236,7 @@ class ParserNetwork(nn.Module):
             # What the tagger is unsure of, the parser should not be sure of: it sees the mean of the tags' vectors. Its
             # own errors do not teach the tagger, which would then tell it other things than tags.
             expected = tag_scores.detach().softmax(dim=-1).to(self.upos.weight.dtype) @ self.upos.weight[:-1]
-            parts[-1] = torch.where(inputs.given[:, None, None], parts[-1], expected)
+            parts[-1] = torch.where(inputs.given[..., None], parts[-1], expected)
         return torch.cat(parts, dim=-1)
 
     def _drop(self, states: Tensor) -> Tensor:
@@ -237,9 +256,12 @@ class Tagger(nn.Module):
         self.vector_dropout, self.dropout = vector_dropout, dropout
 
     def forward(
-        self, vectors: Float[Tensor, "batch words layers width"], lengths: Int[Tensor, " batch"]
+        self,
+        vectors: Float[Tensor, "batch words layers width"],
+        lengths: Int[Tensor, " batch"],
+        lanes: Lanes | None = None,
     ) -> Float[Tensor, "batch words tags"]:
         """Score every tag for every word."""
         mixed = self.mix(vectors) if self.mix is not None else vectors[:, :, 0]
-        states = self.recurrent(dropout(mixed, self.vector_dropout, self.training), lengths)
+        states = self.recurrent(dropout(mixed, self.vector_dropout, self.training), lengths, lanes)
         return in_blocks(self.tag, drop_alike(states, self.dropout, axis=1, training=self.training))

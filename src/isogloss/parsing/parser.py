@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as from_safetensors
@@ -20,21 +20,32 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from isogloss.artifacts import write_atomically, writing_to
+from isogloss.compute.devices import fastest_precision, matrix_products_in
 from isogloss.corpus.sentence import Sentence
 from isogloss.encoders.encoder import Encoder
 from isogloss.errors import ArtifactError, RecipeError
 from isogloss.parsing.features import UNIVERSAL_TAGS, Features, extract_features, has_universal_tags, work_units
-from isogloss.parsing.network import ParserInputs, ParserNetwork
+from isogloss.parsing.lanes import deal
+from isogloss.parsing.network import ParserNetwork
 from isogloss.parsing.settings import ParserSettings
 from isogloss.parsing.trees import decode_trees
+from isogloss.shapes import mask_of_lengths
 
 FORMAT = 2
 WEIGHTS, RELATIONS, SETTINGS = "model.safetensors", "relations.txt", "settings.json"
 
 Tags = Literal["auto", "given", "predicted"]
 """Which parts of speech a parser with a tagger reads; see `Parser.parse`."""
+Precision = Literal["float32", "bfloat16", "auto"]
+"""Of matrix products; see `ParserSettings.precision`."""
 Decoder = Callable[[Float[Tensor, "batch words heads"], Int[Tensor, " batch"]], Int[Tensor, "batch words"]]
 """From log-probabilities of heads and the lengths of the sentences to one head per word."""
+_Read = tuple[
+    Int[Tensor, " all_words"],
+    Float[Tensor, "all_words relations"],
+    Float[Tensor, "all_words tags"] | None,
+]
+"""Of all words: heads, scores of relations to them, and scores of tags."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +85,7 @@ class Parser:
         tags: Tags = "auto",
         batch_words: int | None = None,
         decode: Decoder = decode_trees,
+        precision: Precision | None = None,
     ) -> list[Sentence]:
         """Put a tree on every sentence; all else stays as it was.
 
@@ -86,6 +98,7 @@ class Parser:
                 whose every word has a universal tag, else its own. Other parsers do not ask.
             batch_words: Words parsed at a time, padding included; the default is `settings.encode_words`.
             decode: Finds the tree; by default the best one with a single root.
+            precision: Of matrix products; the default is `settings.precision`.
 
         Returns:
             The sentences in their order.
@@ -98,13 +111,12 @@ class Parser:
         parsed = list(todo)
         full = [index for index, sentence in enumerate(todo) if len(sentence)]
         words = self.settings.encode_words if batch_words is None else batch_words
-        for unit in work_units([todo[index] for index in full], words=words):
+        padded = not self._reads_end_to_end(precision)
+        for unit in work_units([todo[index] for index in full], words=words, padded=padded):
             chosen = [full[place] for place in unit]
-            features = extract_features([todo[index] for index in chosen], encoder, settings=self.settings)
-            inputs = features.batch(range(len(chosen)))
-            for index, annotated in zip(
-                chosen, self._annotate([todo[index] for index in chosen], inputs, tags, decode), strict=True
-            ):
+            some = [todo[index] for index in chosen]
+            features = extract_features(some, encoder, settings=self.settings)
+            for index, annotated in zip(chosen, self._annotate(some, features, tags, decode, precision), strict=True):
                 parsed[index] = annotated
         return parsed
 
@@ -113,23 +125,32 @@ class Parser:
     ) -> list[Sentence]:
         """Put trees on sentences whose features are already there."""
         parsed = list(sentences)
-        for unit in work_units(sentences, words=self.settings.encode_words):
-            chosen = [sentences[index] for index in unit]
-            for index, annotated in zip(
-                unit, self._annotate(chosen, features.batch(unit), tags, decode_trees), strict=True
-            ):
-                parsed[index] = annotated
+        padded = not self._reads_end_to_end(None)
+        for unit in work_units(sentences, words=self.settings.encode_words, padded=padded):
+            some = [sentences[index] for index in unit]
+            annotated = self._annotate(some, features.only(unit), tags, decode_trees, None)
+            for index, sentence in zip(unit, annotated, strict=True):
+                parsed[index] = sentence
         return parsed
 
+    def _reads_end_to_end(self, precision: Precision | None) -> bool:
+        """Whether sentences are read without padding, in bfloat16; see `isogloss.parsing.lanes`."""
+        device = self.network.root.device
+        return device.type == "cpu" and fastest_precision(precision or self.settings.precision, device) == "bfloat16"
+
     def _annotate(
-        self, sentences: Sequence[Sentence], inputs: ParserInputs, tags: Tags, decode: Decoder
+        self,
+        sentences: Sequence[Sentence],
+        features: Features,
+        tags: Tags,
+        decode: Decoder,
+        precision: Precision | None,
     ) -> Iterator[Sentence]:
         """Yield sentences with their trees, and with tags where those are the parser's own."""
         given = [True] * len(sentences)
         if self.tagger:
             given = [tags == "given" or (tags == "auto" and has_universal_tags(one)) for one in sentences]
-            inputs = replace(inputs, given=torch.tensor(given))
-        trees = self.trees(inputs, decode=decode)
+        trees = self.trees(features, given=given, decode=decode, precision=precision)
         for sentence, kept, (heads, deprels, found) in zip(sentences, given, trees, strict=True):
             tagged = sentence if kept else sentence.with_upos(found)
             yield tagged.with_tree(heads, deprels)
@@ -140,35 +161,65 @@ class Parser:
         return self.settings.upos == "predicted"
 
     def trees(
-        self, inputs: ParserInputs, *, decode: Decoder = decode_trees
+        self,
+        features: Features,
+        *,
+        given: Sequence[bool],
+        decode: Decoder = decode_trees,
+        precision: Precision | None = None,
     ) -> list[tuple[list[int], list[str], list[str]]]:
         """Return heads, relations and, where the parser has a tagger, parts of speech of every sentence of a batch.
 
         First the best tree by the probabilities of its arcs, then the best relation of every arc. Only the
         root's word may be called ``root``, and it must be.
+
+        Args:
+            features: The sentences.
+            given: Of which sentences a parser with a tagger reads the parts of speech in the features.
+            decode: See `parse`.
+            precision: See `parse`.
         """
-        device = self.network.root.device
         was_training = self.network.training
         self.network.eval()
+        read = self._read_end_to_end if self._reads_end_to_end(precision) else self._read_padded
         with torch.no_grad():
-            states = self.network(inputs.to(device))
-            heads = decode(self.network.arc_scores(states).log_softmax(dim=-1), inputs.lengths)
-            scores = self.network.relation_scores(states, heads.to(device)).cpu()  # batch words relations
-        found = torch.zeros(*heads.shape, 0) if states.tag_scores is None else states.tag_scores
-        tags = found.argmax(dim=-1).tolist() if found.shape[-1] else [[] for _ in heads]
+            heads, scores, found = read(features, torch.tensor(given), decode)
         self.network.train(was_training)
         names_root = torch.tensor([name.partition(":")[0].lower() == "root" for name in self.relations])
         if names_root.any() and not names_root.all():
-            scores = scores.masked_fill((heads == 0)[..., None] ^ names_root, -torch.inf)
-        chosen = scores.argmax(dim=-1).tolist()
-        return [
-            (
-                arcs[:length],
-                [self.relations[index] for index in labels[:length]],
-                [UNIVERSAL_TAGS[index] for index in words[:length]],
-            )
-            for arcs, labels, words, length in zip(heads.tolist(), chosen, tags, inputs.lengths.tolist(), strict=True)
-        ]
+            scores = scores.masked_fill((heads == 0)[:, None] ^ names_root, -torch.inf)
+        labels = [self.relations[index] for index in scores.argmax(dim=-1).tolist()]
+        tags = [] if found is None else [UNIVERSAL_TAGS[index] for index in found.argmax(dim=-1).tolist()]
+        ends = features.lengths.cumsum(0).tolist()
+        each = [slice(end - length, end) for end, length in zip(ends, features.lengths.tolist(), strict=True)]
+        arcs = heads.tolist()
+        return [(arcs[words], labels[words], tags[words]) for words in each]
+
+    def _read_padded(self, features: Features, given: Bool[Tensor, " sentences"], decode: Decoder) -> _Read:
+        """Read sentences side by side."""
+        device, sentences = self.network.root.device, range(len(features.lengths))
+        inputs = features.batch(sentences)
+        mask = mask_of_lengths(inputs.lengths)
+        if self.tagger:
+            inputs = replace(inputs, given=given[:, None])
+        states = self.network(inputs.to(device))
+        heads = decode(self.network.arc_scores(states).log_softmax(dim=-1), inputs.lengths)
+        scores = self.network.relation_scores(states, heads.to(device)).cpu()  # batch words relations
+        tags = None if states.tag_scores is None else states.tag_scores.cpu()[mask]
+        return heads[mask], scores[mask], tags
+
+    def _read_end_to_end(self, features: Features, given: Bool[Tensor, " sentences"], decode: Decoder) -> _Read:
+        """Read sentences as one row of words, in bfloat16."""
+        inputs, lengths = features.end_to_end(), features.lengths
+        if self.tagger:
+            inputs = replace(inputs, given=given.repeat_interleave(lengths)[None])
+        with matrix_products_in("bfloat16", self.network.root.device):
+            states = self.network(inputs, deal(lengths.tolist()))
+            each = zip(self.network.arc_scores_end_to_end(states, lengths.tolist()), lengths.split(1), strict=True)
+            heads = torch.cat([decode(scores.log_softmax(dim=-1)[None], length)[0] for scores, length in each])
+            starts = (lengths.cumsum(0) - lengths).repeat_interleave(lengths)
+            scores = self.network.relation_scores(states, (starts + heads).where(heads > 0, 0)[None])[0]
+        return heads, scores, None if states.tag_scores is None else states.tag_scores[0]
 
     def save(self, folder: Path | str, *, dtype: torch.dtype = torch.float32) -> None:
         """Write the parser into a folder, which is made if need be.

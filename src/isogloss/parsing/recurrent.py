@@ -26,6 +26,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import dropout
 
+from isogloss.parsing.lanes import Lanes, read_in_lanes
 from isogloss.parsing.products import product_type, whole_blocks
 
 
@@ -48,9 +49,17 @@ class RecurrentStack(nn.Module):
         self.dropout = dropout
 
     def forward(
-        self, inputs: Float[Tensor, "batch words width"], lengths: Int[Tensor, " batch"]
+        self,
+        inputs: Float[Tensor, "batch words width"],
+        lengths: Int[Tensor, " batch"],
+        lanes: Lanes | None = None,
     ) -> Float[Tensor, "batch words states"]:
-        """Read each sentence from both ends. What comes out in the padding means nothing."""
+        """Read each sentence from both ends. What comes out in the padding means nothing.
+
+        With lanes the batch is one row, in which sentences stand end to end; it is read in bfloat16, without gradient.
+        """
+        if lanes is not None:
+            return self._in_lanes(inputs[0], lanes)[None]
         states = inputs.transpose(0, 1)  # words batch width: what is read at the same time lies together
         turned = turned_places(lengths.to(inputs.device), len(states))
         for ahead, back in zip(self.forwards, self.backwards, strict=True):
@@ -59,6 +68,14 @@ class RecurrentStack(nn.Module):
                 states = drop_alike(states, self.dropout, axis=0, training=self.training)
             states = read_both_ways(states, ahead, back, turned)
         return states.transpose(0, 1)
+
+    def _in_lanes(self, words: Float[Tensor, "all_words width"], lanes: Lanes) -> Float[Tensor, "all_words states"]:
+        assert not self.training, "lanes are for parsing"
+        states = words.bfloat16()
+        for ahead, back in zip(self.forwards, self.backwards, strict=True):
+            assert isinstance(ahead, nn.LSTM) and isinstance(back, nn.LSTM), "as they were made"
+            states = read_in_lanes(states, ahead, back, lanes)
+        return states
 
 
 def drop_alike(states: Tensor, share: float, *, axis: int, training: bool) -> Tensor:

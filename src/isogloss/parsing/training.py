@@ -14,7 +14,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from isogloss.compute.checkpoints import Checkpoints
-from isogloss.compute.devices import matrix_products_in, multiplies_bfloat16
+from isogloss.compute.devices import fastest_precision, matrix_products_in
 from isogloss.compute.loop import Step, optimise
 from isogloss.compute.randomness import derive_seed, seeded_torch
 from isogloss.corpus.sentence import Sentence
@@ -80,9 +80,7 @@ def train_parser(
         RecipeError: The settings do not fit the encoder, or `start` was trained with others that shape the network.
     """
     _check(treebanks, dev)
-    precision: str = settings.precision
-    if precision == "auto":
-        precision = "bfloat16" if multiplies_bfloat16(torch.device(device)) else "float32"
+    precision = fastest_precision(settings.precision, torch.device(device))
     relations = relations_of(treebanks, strip_subtypes=settings.strip_subtypes) if start is None else start.relations
     with seeded_torch(seed, "parser"):
         parser = Parser.untrained(relations, settings=settings, encoder=encoder)

@@ -111,10 +111,12 @@ def _contract_and_expand(scores: np.ndarray) -> np.ndarray:
     of weights, one for each *word* that could be its head, so that contracting only has to merge rows.
     """
     words = len(scores)
-    rows: list[np.ndarray] = [np.empty(0), *_weights(scores)]
-    head: list[int] = [0, *(int(column) for column in np.stack(rows[1:]).argmax(axis=1))]
-    members: list[list[int]] = [[] for _ in rows]
-    entered: list[np.ndarray] = [np.empty(0)] * len(rows)
+    rows = np.empty((2 * words + 1, words + 1), dtype=np.complex128)  # of node 0, the root, nothing is asked
+    rows[1 : words + 1] = _weights(scores)
+    head: list[int] = [0, *rows[1 : words + 1].argmax(axis=1).tolist()]
+    members: list[list[int]] = [[] for _ in head]
+    entered: list[np.ndarray] = [np.empty(0)] * len(head)
+    columns = np.arange(words + 1)
     node_of_word = np.arange(words + 1)
     words_of_node: list[list[int]] = [[word] for word in range(words + 1)]
     place: dict[int, int] = {}
@@ -132,13 +134,13 @@ def _contract_and_expand(scores: np.ndarray) -> np.ndarray:
                 continue
             # The path has bitten its tail: contract the cycle to one new node.
             cycle, path = path[place[node] :], path[: place[node]]
-            gains = np.stack([rows[member] - rows[member][head[member]] for member in cycle])
+            gains = rows[cycle] - rows[cycle, [head[member] for member in cycle]][:, None]
             choice = gains.argmax(axis=0)
-            row = np.take_along_axis(gains, choice[None], axis=0)[0]
+            row = gains[choice, columns]
             inside = [word for member in cycle for word in words_of_node[member]]
             row[inside] = complex(-np.inf, 0.0)
-            node = len(rows)
-            rows.append(row)
+            node = len(head)
+            rows[node] = row
             head.append(int(row.argmax()))
             members.append(cycle)
             entered.append(choice)
@@ -151,7 +153,7 @@ def _contract_and_expand(scores: np.ndarray) -> np.ndarray:
             del place[passed]
 
         # Expand, the outermost cycles first: an arc into a cycle replaces the one inside to the same member.
-    for node in range(len(rows) - 1, words, -1):
+    for node in range(len(head) - 1, words, -1):
         enters = members[node][int(entered[node][head[node]])]
         head[enters] = head[node]
     return np.array(head[1 : words + 1], dtype=np.int64)
