@@ -90,7 +90,7 @@ ROADS = (
 MAPS = {
     "none": None,
     "procrustes, dictionary": Road("procrustes", ProcrustesSettings(prior=0.0), "dictionary"),
-    "procrustes, dictionary, prior": Road("procrustes", ProcrustesSettings(), "dictionary"),
+    "procrustes, dictionary, prior": Road("procrustes", ProcrustesSettings(prior="auto"), "dictionary"),
     "self-learning, identical words, prior": Road("self-learning", SelfLearningSettings(), "nothing", guide_layer=0),
     "parallel text": Road("words in context", ParallelSettings(prior=0.0), "parallel text"),
     "parallel text, prior": Road("words in context", ParallelSettings(), "parallel text"),

@@ -19,11 +19,10 @@ from isogloss.mapping.alignment import Alignment
 from isogloss.mapping.checks import check_like, check_pairs, needed
 from isogloss.mapping.induction import Induced, Report, induce_dictionary
 from isogloss.mapping.normalisation import NormalisedAnchors, mean_norm_scale, normalise
-from isogloss.mapping.procrustes import FOLDS, completed_procrustes, held_out_prior, prior_weight, refine
+from isogloss.mapping.procrustes import chosen_prior, completed_procrustes, prior_weight, refine
 from isogloss.mapping.settings import (
     AdversarialSettings,
     MappingSettings,
-    Prior,
     ProcrustesSettings,
     RCSLSSettings,
     SelfLearningSettings,
@@ -95,7 +94,7 @@ def fit_procrustes(
     check_pairs(pairs, source_anchors, target_anchors, dictionary=dictionary, too_few=settings.too_few_pairs)
     source = normalise(source_anchors, settings.normalisation)
     target = normalise(target_anchors, settings.normalisation)
-    prior = _chosen_prior(source, target, pairs, settings.prior, seed=seed)
+    prior = chosen_prior(source.vectors, target.vectors, pairs, settings.prior, seed=seed)
     matrix, rank = _solve(source, target, pairs, prior)
     width = source_anchors.width
     if len(pairs) < width:
@@ -222,18 +221,6 @@ def _solve(
 ) -> tuple[Float64[Tensor, "width width"], int]:
     rows, columns = torch.tensor(pairs).unbind(dim=1)
     return completed_procrustes(source.vectors[rows], target.vectors[columns], prior=prior)
-
-
-def _chosen_prior(
-    source: NormalisedAnchors, target: NormalisedAnchors, pairs: Sequence[tuple[int, int]], prior: Prior, *, seed: int
-) -> float | Literal["auto"]:
-    """Return a prior that held-out pairs choose, and any other as it is."""
-    if prior != "held_out":
-        return prior
-    rows, columns = torch.tensor(pairs).unbind(dim=1)
-    words, word_of = rows.unique(return_inverse=True)
-    order = torch.from_numpy(numpy_generator(seed, "held-out pairs for the prior").permutation(len(words)))
-    return held_out_prior(source.vectors[rows], target.vectors[columns], folds=(order % FOLDS)[word_of])
 
 
 def _used_prior(

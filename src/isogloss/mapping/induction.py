@@ -18,7 +18,7 @@ from isogloss.lexicon.anchors import Anchors
 from isogloss.lexicon.dictionary import BilingualDictionary
 from isogloss.mapping.checks import MINIMUM_PAIRS, check_like, check_pairs, needed
 from isogloss.mapping.normalisation import normalise
-from isogloss.mapping.procrustes import completed_procrustes, refine
+from isogloss.mapping.procrustes import chosen_prior, completed_procrustes, refine
 from isogloss.mapping.settings import AdversarialSettings, ProcrustesSettings, SelfLearningSettings
 
 Report = Callable[[Mapping[str, float | int]], None]
@@ -179,11 +179,12 @@ def grow_dictionary(
     source = normalise(source_anchors, settings.normalisation).vectors.float()
     target = normalise(target_anchors, settings.normalisation).vectors.float()
     rows, columns = torch.tensor(pairs).unbind(dim=1)
+    prior = chosen_prior(source, target, pairs, settings.prior, seed=1)
     refinement = refine(
         source,
         target,
-        matrix=completed_procrustes(source[rows], target[columns], prior=settings.prior)[0],
-        prior=settings.prior,
+        matrix=completed_procrustes(source[rows], target[columns], prior=prior)[0],
+        prior=prior,
         pairs=pairs,
         rounds=max(1, settings.refinements),
         types=settings.refinement_types,

@@ -16,6 +16,7 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from isogloss.compute.interruption import raise_if_stop_requested
+from isogloss.compute.randomness import numpy_generator
 from isogloss.errors import AlignmentError
 from isogloss.mapping.retrieval import nearest, nearest_both_ways
 
@@ -125,6 +126,31 @@ PRIORS = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0)
 """What `held_out_prior` chooses from, weakest first."""
 FOLDS = 5
 """Parts into which it divides the dictionary; each in turn is held out."""
+
+
+def chosen_prior(
+    source: Float[Tensor, "source_types width"],
+    target: Float[Tensor, "target_types width"],
+    pairs: Sequence[tuple[int, int]],
+    prior: float | int | Literal["auto", "held_out"],
+    *,
+    seed: int,
+) -> float | int | Literal["auto"]:
+    """Return the prior that held-out pairs choose, if they are to choose it, and any other as it is.
+
+    Args:
+        source: Normalised anchors.
+        target: Normalised anchors in the space to be shared.
+        pairs: A dictionary, as rows of both.
+        prior: See `ProcrustesSettings`.
+        seed: Of which words are held out together.
+    """
+    if prior != "held_out":
+        return prior
+    rows, columns = torch.tensor(pairs).unbind(dim=1)
+    words, word_of = rows.unique(return_inverse=True)
+    order = torch.from_numpy(numpy_generator(seed, "held-out pairs for the prior").permutation(len(words)))
+    return held_out_prior(source[rows], target[columns], folds=(order % FOLDS)[word_of])
 
 
 def held_out_prior(
