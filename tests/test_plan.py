@@ -279,3 +279,9 @@ def test_a_file_that_is_gone_is_an_error(real_recipe):
     (real_recipe.parent / "cc.txt").unlink()
     with pytest.raises(DataError, match=r"cc.txt: cannot be read \(No such file or directory\). Expected a file"):
         plan_stages(recipe, Path("/run"))
+
+
+def test_where_only_anchored_models_are_read_no_plain_one_is_trained(tiny_recipe):
+    stages = plan(tiny_recipe, 'parsing.systems=["anchored"]', 'parsing.pos=["none"]')
+    assert {"encoders/qal", "encoders/qbe-anchored", "encoders/qel-anchored", "mapping/qel-anchored"} <= set(stages)
+    assert not {"encoders/qbe", "encoders/qel", "lexicon/qel", "mapping/qel"} & set(stages)

@@ -32,9 +32,10 @@ def plan_stages(recipe: Recipe, folder: Path) -> list[Stage]:
         planner.add_corpus(recipe.invented)
     if recipe.needs_encoders:
         for language in recipe.languages:
-            planner.add_encoder(language)
-            planner.add_anchors(language)
-            planner.add_vectors(language)
+            if recipe.needs_plain_encoder(language):
+                planner.add_encoder(language)
+                planner.add_anchors(language)
+                planner.add_vectors(language)
     if "anchored" in recipe.parsing.systems:
         for language in recipe.languages:
             if (name := recipe.name_in("anchored", language)) != language:
@@ -47,7 +48,8 @@ def plan_stages(recipe: Recipe, folder: Path) -> list[Stage]:
             planner.add_static(language)
     for language in recipe.languages:
         if language != recipe.reference:
-            if {"aligned", "anchors-only", "anchored"} & set(recipe.parsing.systems):
+            aligned = {"aligned", "anchors-only", "anchored"} & set(recipe.parsing.systems)
+            if aligned and recipe.needs_plain_encoder(language):
                 planner.add_alignments(language, of="lexicon", name=f"mapping/{language}")
             if "static" in recipe.parsing.systems:
                 planner.add_alignments(language, of="static", name=f"mapping/{language}-static")
