@@ -248,30 +248,8 @@ def _plan(
         stages.append(stage)
         return stage
 
-    encoder = add(
-        f"encoders/{language}",
-        "encoder",
-        make_encoder,
-        read
-        | {"training": training.model_dump(mode="json"), "anchored": chosen.anchored}
-        | {"threads": threads, "precision": precision},
-        inputs=inputs | given | {"reference": read_manifest(model).key},
-    )
-    checkpoints = {"checkpoints": work / "checkpoints" / encoder.name, "key": encoder.key}
-    how = {"corpus": corpus, "language": language, "settings": training, "seed": seed, "precision": precision}
-    lent = {"reference": model, "dictionary": pairs, "anchored": chosen.anchored}
-    stages[-1] = replace(encoder, arguments={**how, **checkpoints, **lent})
-
     gathering = {"settings": anchor_settings, "threads": threads}
     facts = {"anchors": anchor_settings.model_dump(mode="json"), "threads": threads}
-    anchors = add(
-        f"lexicon/{language}",
-        "anchors",
-        make_anchors,
-        read | facts,
-        inputs=inputs | {encoder.name: encoder.key},
-        arguments={"corpus": corpus, "language": language, "encoder": work / encoder.name, **gathering},
-    )
     if reference_text is not None:
         theirs = checked(LanguageCorpus, text=str(readable(reference_text)))
         of_reference = add(
@@ -292,6 +270,30 @@ def _plan(
             f"{bundle.folder}: keeps no anchors of {reference!r}, with which a new language could be aligned. Expected "
             f"some. Give raw text in that language with --reference-text, or make the models again."
         )
+    pulled_by = {"reference anchors": reference_key} if chosen.anchored else {}
+    encoder = add(
+        f"encoders/{language}",
+        "encoder",
+        make_encoder,
+        read
+        | {"training": training.model_dump(mode="json"), "anchored": chosen.anchored}
+        | {"threads": threads, "precision": precision},
+        inputs=inputs | given | {"reference": read_manifest(model).key} | pulled_by,
+    )
+    checkpoints = {"checkpoints": work / "checkpoints" / encoder.name, "key": encoder.key}
+    how = {"corpus": corpus, "language": language, "settings": training, "seed": seed, "precision": precision}
+    lent = {"reference": model, "dictionary": pairs, "anchored": chosen.anchored}
+    lent |= {"anchors": reference_anchors} if chosen.anchored else {}
+    stages[-1] = replace(encoder, arguments={**how, **checkpoints, **lent})
+
+    anchors = add(
+        f"lexicon/{language}",
+        "anchors",
+        make_anchors,
+        read | facts,
+        inputs=inputs | {encoder.name: encoder.key},
+        arguments={"corpus": corpus, "language": language, "encoder": work / encoder.name, **gathering},
+    )
     roads = roads_for(size.words, dictionary=pairs is not None)
     ways = {"roads": [[road.name, road.settings.model_dump(mode="json")] for road in roads]}
     found = add(

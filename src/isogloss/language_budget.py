@@ -21,6 +21,8 @@ ROOMY_TEXT = 1_000_000
 """Words from which on a text is large enough to be learned from with little dropout."""
 FEW_SENTENCES = 10_000
 """Sentences below which a model is not only started from the reference's, but held to it while it learns."""
+CONTEXT_WEIGHT = 1.0
+"""How strongly words in context are held to it, beside words out of context; see docs/results.md."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Training:
 
     settings: "BiLMTrainingSettings"
     anchored: bool
-    """Whether its words are pulled to their translations, see `encoders/elmo/anchoring.py`."""
+    """Whether its words are pulled to their translations, in context, too; see `encoders/elmo/pull.py`."""
 
 
 def training_for(text: TextSize, shape: "BiLMSettings", *, dictionary: bool) -> Training:
@@ -65,7 +67,7 @@ def training_for(text: TextSize, shape: "BiLMSettings", *, dictionary: bool) -> 
         shape: Of the reference's model.
         dictionary: Whether there is one.
     """
-    from isogloss.encoders.elmo.settings import BiLMLoopSettings, BiLMTrainingSettings
+    from isogloss.encoders.elmo.settings import AnchoringSettings, BiLMLoopSettings, BiLMTrainingSettings
 
     words = text.words
     settings = BiLMTrainingSettings(model=shape, start="reference")
@@ -85,4 +87,7 @@ def training_for(text: TextSize, shape: "BiLMSettings", *, dictionary: bool) -> 
             ),
         }
     )
-    return Training(settings, anchored=dictionary and text.sentences < FEW_SENTENCES)
+    anchored = dictionary and text.sentences < FEW_SENTENCES
+    if anchored:
+        settings = settings.model_copy(update={"anchoring": AnchoringSettings(context_weight=CONTEXT_WEIGHT)})
+    return Training(settings, anchored=anchored)
