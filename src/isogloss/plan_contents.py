@@ -10,9 +10,7 @@ from isogloss.settings import Settings
 INVENTED_LICENCE = "CC0-1.0 (invented by isogloss)"
 _TIME_AND_MEMORY = {"checkpoint_seconds"}
 """Settings that no artifact's content depends on."""
-_LATER = {"context_weight", "softmax_weight", "word_dropout"}
-"""Settings that came later than others and do nothing at 0. There they are left out, so that what was made before they
-came stays valid."""
+_LATER_WEIGHTS = ("context_weight", "softmax_weight")
 
 
 def invented_corpora(family: FamilySettings, folder: Path) -> dict[str, LanguageCorpus]:
@@ -36,19 +34,20 @@ def content_of(settings: Settings) -> dict[str, Any]:
 
     def kept(value: Any) -> Any:
         if isinstance(value, dict):
-            return {name: kept(inner) for name, inner in value.items() if _counts(name, inner)}
+            return {name: kept(inner) for name, inner in value.items() if name not in _TIME_AND_MEMORY}
         return value
 
     return kept(settings.model_dump(mode="json"))
 
 
-def _counts(name: str, value: Any) -> bool:
-    return name not in _TIME_AND_MEMORY and not (name in _LATER and not value)
-
-
 def training_of(settings: Settings, *, anchored: bool) -> dict[str, Any]:
-    """Return the settings of a language model's training; those of anchoring only if it is anchored to another."""
-    return {name: value for name, value in content_of(settings).items() if anchored or name != "anchoring"}
+    """Return the settings of a language model's training; those of anchoring only if it is anchored to another.
+
+    Weights that may be left at 0 came later than others, and are left out there: models made before stay valid.
+    """
+    content = content_of(settings)
+    anchoring = {name: value for name, value in content.pop("anchoring").items() if value or name not in _LATER_WEIGHTS}
+    return content | ({"anchoring": anchoring} if anchored else {})
 
 
 def limits_of(corpus: LanguageCorpus, language: str) -> dict[str, Any]:

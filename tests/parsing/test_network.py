@@ -105,16 +105,3 @@ def test_vectors_alone_suffice():
 def test_a_single_layer_is_taken_as_it_is():
     assert make(layers=1).mix is None
     assert make(layers=2).mix is not None
-
-
-def test_in_training_the_whole_vectors_of_some_words_are_hidden_and_their_tags_never():
-    network = make(layers=1, word_dropout=0.4, vector_dropout=0.0)
-    batch = inputs([50] * 40, layers=1)
-    with torch.no_grad():
-        seen = network.train()._embed(batch, None)  # batch words input
-        whole = network.eval()._embed(batch, None)
-    vectors, tags = seen[..., :7], seen[..., 7:]
-    hidden = (vectors == 0).all(dim=-1)
-    assert torch.equal(vectors[~hidden], whole[..., :7][~hidden])
-    assert torch.equal(tags, whole[..., 7:])
-    assert 0.35 < float(hidden.float().mean()) < 0.45

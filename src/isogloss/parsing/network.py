@@ -79,7 +79,6 @@ class ParserNetwork(nn.Module):
         relation_width: int = 100,
         vector_dropout: float = 0.3,
         dropout: float = 0.33,
-        word_dropout: float = 0.0,
         tagger: bool = False,
     ) -> None:
         """Make the network.
@@ -96,7 +95,6 @@ class ParserNetwork(nn.Module):
             relation_width: Width of the vectors compared for relations.
             vector_dropout: Of the single numbers of the given vectors.
             dropout: Of LSTM and arc states, alike for all words of a sentence.
-            word_dropout: Share of the words whose vector is left out in training.
             tagger: Whether it finds parts of speech by itself where they are not given.
         """
         super().__init__()
@@ -109,7 +107,6 @@ class ParserNetwork(nn.Module):
         shape = {"width": width, "hidden_width": hidden_width, "dropout": dropout, "vector_dropout": vector_dropout}
         self.tagger = Tagger(layers=layers, tags=tags - 1, **shape) if tagger else None
         self.width, self.vector_dropout, self.dropout = width, vector_dropout, dropout
-        self.word_dropout = word_dropout
         self.recurrent = RecurrentStack(
             width=width + (upos_width if tags else 0),
             hidden_width=hidden_width,
@@ -232,10 +229,7 @@ class ParserNetwork(nn.Module):
         if self.width:
             assert inputs.vectors is not None, "this network was built for vectors"
             mixed = self.mix(inputs.vectors) if self.mix is not None else inputs.vectors[:, :, 0]
-            mixed = dropout(mixed, self.vector_dropout, self.training)
-            if self.training and self.word_dropout:
-                mixed = mixed * (torch.rand(mixed.shape[:2], device=mixed.device) >= self.word_dropout)[..., None]
-            parts.append(mixed)
+            parts.append(dropout(mixed, self.vector_dropout, self.training))
         if self.upos is not None:
             parts.append(self.upos(inputs.upos))
         if self.upos is not None and tag_scores is not None and inputs.given is not None:

@@ -320,7 +320,6 @@ def _network(settings: ParserSettings, relations: int, layers: int, width: int) 
         arc_width=settings.arc_width,
         relation_width=settings.relation_width,
         vector_dropout=settings.vector_dropout,
-        word_dropout=settings.word_dropout,
         dropout=settings.dropout,
         tagger=settings.upos == "predicted",
     )

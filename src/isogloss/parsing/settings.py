@@ -61,9 +61,6 @@ class ParserSettings(Settings):
     """Width of the vectors that are compared for relations. Published: 100."""
     vector_dropout: float = Field(default=0.3, ge=0, lt=1)
     """Share of the encoder's numbers set to zero in training. Published: 0.3."""
-    word_dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the words whose whole vector the parser does not see in training, so that it learns to do with parts of
-    speech where vectors tell little, as those of a language with hardly any text. Published: no."""
     dropout: float = Field(default=0.33, ge=0, lt=1)
     """Share of the parser's own states set to zero in training, alike for all words of a sentence. Published:
     0.33."""
