@@ -6,11 +6,13 @@ import pytest
 
 from isogloss.corpus.conllu import read_conllu, write_conllu
 from isogloss.corpus.sentence import Sentence
-from isogloss.errors import ArtifactError, DataError
+from isogloss.errors import ArtifactError, DataError, RecipeError
+from isogloss.parsing.parser import Parser
+from isogloss.parsing.settings import ParserSettings
 from isogloss.plan import plan_stages
 from isogloss.recipe import load_recipe
 from isogloss.stages import load_space
-from isogloss.trained import load_trained
+from isogloss.trained import TrainedParser, load_trained
 
 PARSERS = ["pos-only-gold", *(f"{name}-none" for name in ("unaligned", "anchors-only", "static", "aligned"))]
 PARSERS += ["aligned-gold"]
@@ -65,6 +67,15 @@ def test_long_inputs_come_back_in_their_order(tiny_run):
     assert [sentence.forms for sentence in parsed] == [sentence.forms for sentence in many]
     heads = [[word.head for word in sentence.words] for sentence in parsed]
     assert heads[: len(gold)] == heads[-len(gold) :], "a sentence's tree does not depend on its neighbours"
+
+
+def test_a_parser_can_be_asked_for_another_precision_and_stays_as_it_was():
+    parser = Parser.untrained(("det", "root"), settings=ParserSettings(vectors=False))
+    trained = TrainedParser(parser, None, ("qal",))
+    asked = trained.in_precision("bfloat16")
+    assert (trained.parser.settings.precision, asked.parser.settings.precision) == ("float32", "bfloat16")
+    with pytest.raises(RecipeError, match=r"precision: found 'half'\. Expected one of auto, float32, bfloat16"):
+        trained.in_precision("half")
 
 
 def test_the_languages_of_a_run_can_be_parsed(tiny_run):

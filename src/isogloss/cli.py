@@ -335,6 +335,9 @@ def parse(
     contractions: Annotated[
         Path | None, typer.Option(help="Tokens that stand for several words: lines TOKEN, tab, WORDS WITH SPACES.")
     ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="Of matrix products: float32, bfloat16, auto; by default as in training.")
+    ] = None,
     threads: Threads = 1,
     keep_going: Annotated[
         bool,
@@ -360,7 +363,7 @@ def parse(
         print(f"isogloss: {fault}", file=sys.stderr)
 
     options = {"models": models, "run": run, "system": system, "pos": pos, "tags": tags, "lines": lines}
-    options |= {"tokenised": tokenised, "contractions": contractions, "threads": threads}
+    options |= {"tokenised": tokenised, "contractions": contractions, "precision": precision, "threads": threads}
     command(file, out or sys.stdout, language=language, **options, on_fault=tell if keep_going else None)
 
 

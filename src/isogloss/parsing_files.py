@@ -37,6 +37,7 @@ def parse(
     lines: bool = False,
     tokenised: bool = False,
     contractions: Path | None = None,
+    precision: str | None = None,
     threads: int = 1,
     on_fault: Report | None = None,
 ) -> None:
@@ -55,6 +56,7 @@ def parse(
         lines: Raw text has one sentence a line. Else it is running text, with empty lines between paragraphs.
         tokenised: Raw text has one sentence a line, and its words are already apart.
         contractions: List of tokens of raw text that stand for several words; see `read_contractions`.
+        precision: Of matrix products: ``float32``, ``bfloat16`` or ``auto``; by default as the parser was trained.
         threads: Of the matrix products.
         on_fault: Told of every sentence that cannot be parsed: one that breaks the format is left out, any other is
             handed on as it is. Without it, the first fault is raised.
@@ -90,6 +92,8 @@ def parse(
         trained.refuse_unknown(language)
     else:
         trained = open_bundle(models).load(language)
+    if precision is not None:
+        trained = trained.in_precision(precision)
     wanted = _checked(trained, tags, is_conllu=is_conllu, name=name)
     faults = _Faults(on_fault)
     if is_conllu:

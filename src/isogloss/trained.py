@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,6 +50,18 @@ class TrainedParser:
                     which = sentence.comment("sent_id") or " ".join(sentence.forms[:20])
                     raise DataError(f"sentence {which!r}: {objection}")
             yield from self.parser.parse(some, self.space, tags=tags)
+
+    def in_precision(self, name: str) -> "TrainedParser":
+        """Return the same parser with matrix products in another precision; see `ParserSettings.precision`.
+
+        Raises:
+            RecipeError: There is no such precision.
+        """
+        from isogloss.compute.devices import fastest_precision
+
+        chosen = fastest_precision(name, self.parser.network.root.device)
+        settings = self.parser.settings.model_copy(update={"precision": chosen})
+        return replace(self, parser=replace(self.parser, settings=settings))
 
     def refuse_unknown(self, language: str) -> None:
         """Raise a `DataError` if there are no vectors of a language."""
