@@ -243,13 +243,16 @@ def test_nothing_is_replaced(family, models, tmp_path):
     ],
 )
 def test_a_small_text_is_read_many_times_and_of_a_large_one_a_part(words, passes, steps, dropout):
-    training = training_for(TextSize(words, sentences=20_000), SIZES["small"], dictionary=True).settings
+    training = training_for(TextSize(words, sentences=20_000), SIZES["small"], pairs=350).settings
     assert (training.epochs, training.loop.max_steps, training.dropout) == (passes, steps, dropout)
     assert training.start == "reference"
 
 
 @pytest.mark.parametrize(
-    ("sentences", "dictionary", "anchored"), [(9_999, True, True), (9_999, False, False), (10_000, True, False)]
+    ("sentences", "pairs", "anchored", "in_context"),
+    [(9_999, 350, True, False), (9_999, 1000, True, True), (9_999, 0, False, False), (10_000, 1000, False, False)],
 )
-def test_a_very_small_text_with_a_dictionary_is_held_to_the_reference(sentences, dictionary, anchored):
-    assert training_for(TextSize(90_000, sentences), SIZES["small"], dictionary=dictionary).anchored is anchored
+def test_a_very_small_text_with_a_dictionary_is_held_to_the_reference(sentences, pairs, anchored, in_context):
+    training = training_for(TextSize(90_000, sentences), SIZES["small"], pairs=pairs)
+    assert training.anchored is anchored
+    assert (training.settings.anchoring.context_weight > 0) is in_context

@@ -229,16 +229,15 @@ def _plan(
     bundle.check(reference)
     size = size_of(corpus, language)
     shape = json.loads((model / "settings.json").read_text(encoding="utf-8"))["model"]
-    chosen = training_for(size, BiLMSettings.model_validate(shape), dictionary=dictionary is not None)
+    pairs = None if dictionary is None else _write_dictionary(dictionary, language, bundle, work)
+    count = 0 if pairs is None else len(pairs.read_text(encoding="utf-8").splitlines())
+    chosen = training_for(size, BiLMSettings.model_validate(shape), pairs=count)
     training, least = chosen.settings, 5 if size.words >= ROOMY_TEXT else 2
     anchor_settings = AnchorSettings(min_count=least, max_types=30_000, max_sentences=100_000)
     precision = choose_precision(precision, choose_device("cpu"))
     read = {"language": language, "tokenised": corpus.tokenised, "max_sentences": corpus.max_sentences}
     inputs = {"text": hash_of_text(Path(corpus.text or ""))}
-    given = {}
-    if dictionary is not None:
-        given["dictionary"] = hash_of_text(_write_dictionary(dictionary, language, bundle, work))
-    pairs = work / "dictionary.tsv" if given else None
+    given = {} if pairs is None else {"dictionary": hash_of_text(pairs)}
     stages: list[Stage] = []
 
     def add(name: str, kind: str, make: Callable[..., Any], settings: dict[str, Any], **more: Any) -> Stage:
