@@ -32,7 +32,7 @@ def plan_stages(recipe: Recipe, folder: Path) -> list[Stage]:
         planner.add_corpus(recipe.invented)
     if recipe.needs_encoders:
         for language in recipe.languages:
-            if recipe.needs_plain_encoder(language):
+            if _needs_plain_encoder(recipe, language):
                 planner.add_encoder(language)
                 planner.add_anchors(language)
                 planner.add_vectors(language)
@@ -49,7 +49,7 @@ def plan_stages(recipe: Recipe, folder: Path) -> list[Stage]:
     for language in recipe.languages:
         if language != recipe.reference:
             aligned = {"aligned", "anchors-only", "anchored"} & set(recipe.parsing.systems)
-            if aligned and recipe.needs_plain_encoder(language):
+            if aligned and _needs_plain_encoder(recipe, language):
                 planner.add_alignments(language, of="lexicon", name=f"mapping/{language}")
             if "static" in recipe.parsing.systems:
                 planner.add_alignments(language, of="static", name=f"mapping/{language}-static")
@@ -57,6 +57,13 @@ def plan_stages(recipe: Recipe, folder: Path) -> list[Stage]:
                 planner.add_alignments(language, of="lexicon", name=f"mapping/{language}-no-dictionary", search=True)
     add_parsers(planner)
     return list(planner.stages.values())
+
+
+def _needs_plain_encoder(recipe: Recipe, language: str) -> bool:
+    """Whether a system reads a language model of a language that is not anchored to another."""
+    few = recipe.parsing.few_shot
+    plain = any(system not in ("pos-only", "static", "anchored") for system in recipe.parsing.systems)
+    return plain or (few is not None and few.from_scratch) or recipe.name_in("anchored", language) == language
 
 
 class _Planner(Planner):

@@ -150,12 +150,6 @@ class Recipe(Settings):
         """Whether any system reads vectors of a language model."""
         return any(system not in ("pos-only", "static") for system in self.parsing.systems)
 
-    def needs_plain_encoder(self, language: str) -> bool:
-        """Whether a system reads a language model of a language that is not anchored to another."""
-        few = self.parsing.few_shot
-        plain = any(system not in ("pos-only", "static", "anchored") for system in self.parsing.systems)
-        return plain or (few is not None and few.from_scratch) or self.name_in("anchored", language) == language
-
     @property
     def needs_text(self) -> bool:
         """Whether any system reads vectors at all."""
