@@ -337,7 +337,8 @@ def test_parse_reads_raw_text_and_conllu_plain_and_compressed(command, tiny_run,
         "trees.conllu": (corpus / "test.conllu").read_bytes(),
     }[name]
     (tmp_path / (name + ending)).write_bytes(COMPRESS[ending](content))
-    ended = command("parse", tmp_path / (name + ending), *of_run(tiny_run), "--lines", "-o", tmp_path / "parsed")
+    lines = ("--lines",) if name == "text.txt" else ()
+    ended = command("parse", tmp_path / (name + ending), *of_run(tiny_run), *lines, "-o", tmp_path / "parsed")
     assert (ended.status, ended.output, ended.errors) == (0, "", "")
     parsed = read_conllu(tmp_path / "parsed", require_trees=True)
     assert len(parsed) == (7 if name == "text.txt" else 12)
