@@ -269,7 +269,8 @@ def _plan(
             f"{bundle.folder}: keeps no anchors of {reference!r}, with which a new language could be aligned. Expected "
             f"some. Give raw text in that language with --reference-text, or make the models again."
         )
-    pulled_by = {"reference anchors": reference_key} if chosen.anchored else {}
+    in_context = chosen.anchored and training.anchoring.context_weight > 0
+    pulled_by = {"reference anchors": reference_key} if in_context else {}
     encoder = add(
         f"encoders/{language}",
         "encoder",
@@ -282,7 +283,7 @@ def _plan(
     checkpoints = {"checkpoints": work / "checkpoints" / encoder.name, "key": encoder.key}
     how = {"corpus": corpus, "language": language, "settings": training, "seed": seed, "precision": precision}
     lent = {"reference": model, "dictionary": pairs, "anchored": chosen.anchored}
-    lent |= {"anchors": reference_anchors} if chosen.anchored else {}
+    lent |= {"anchors": reference_anchors} if in_context else {}
     stages[-1] = replace(encoder, arguments={**how, **checkpoints, **lent})
 
     anchors = add(
