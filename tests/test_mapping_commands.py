@@ -292,7 +292,7 @@ def test_unrelated_spaces_end_with_status_3_and_leave_nothing_behind(command, tm
     [
         (("--set", "epochs=2"), r"epochs: procrustes has no such setting. Expected one of neighbourhood"),
         (("--set", "epochs"), r"--set: found 'epochs'. Expected KEY=VALUE. Add the value"),
-        (("--set", "prior=-1"), r"^prior: found -1. Expected a value greater than or equal to 0 or 'auto' or 'held_out'"),
+        (("--set", "prior=-1"), r"^prior: found -1. Expected a value greater than or equal to 0 or 'auto' or 'held"),
         (("--refinements", 1, "--set", "refinements=x"), r"^refinements: found 'x'. Expected a whole number. Chang"),
         (("--set", "refinements=1.5"), r"^refinements: found 1.5. Expected a whole number. Change it"),
         (("--method", "adversarial"), r"--dictionary: adversarial does not read it. Expected none here. Leave it out"),
