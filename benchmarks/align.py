@@ -18,7 +18,10 @@ them a Python of their own; MUSE needs an old one for its adversarial road, and 
     python3.9 -m venv peer
     peer/bin/pip install torch==1.10.2 "numpy<1.23" scipy "faiss-cpu<1.8"
     python -m benchmarks.align quality --anchors ANCHORS --data DATA --pairs en-es en-fr --layers 0 1 2 \
-        --vecmap vecmap --muse MUSE --peer-python peer/bin/python
+        --vecmap vecmap --muse MUSE --peer-python peer/bin/python --types 10000
+
+VecMap takes hundreds of iterations without a full dictionary, each quadratic in the word types: ``--types`` gives every
+tool the same most frequent ones only.
 
 ANCHORS holds a folder per language, as ``isogloss anchors`` writes it; DATA holds ``dict/en-es.train.tsv`` and
 ``.test.tsv``. Without a checkout its column is left out. Linux only.
@@ -164,6 +167,8 @@ def quality(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     for pair in options.pairs:
         for layer in options.layers:
             source, target = (load_anchors(options.anchors / language, layer) for language in pair.split("-"))
+            if options.types is not None:
+                source, target = (side.keep(max_types=options.types) for side in (source, target))
             train, test = (_dictionary(options.data, pair, part) for part in ("train", "test"))
             case = write_case(folder / f"{pair}-{layer}", source, target, train, test)
             found, beside = compare(case, tools, options)
@@ -298,7 +303,9 @@ def main() -> None:
             one.add_argument("--muse-epoch-size", type=int, default=1_000_000, help="words in an epoch")
             one.add_argument("--tools", nargs="+", default=["*"], help="names, with * and ?, such as 'VecMap*'")
             one.add_argument("--seed", type=int, default=1, help="of the peers")
-        if part is not quality:
+        if part is quality:
+            one.add_argument("--types", type=int, help="only so many of the most frequent word types of each language")
+        else:
             one.add_argument("--types", type=int, default=50_000 if part is speed else 200_000, help="invented vectors")
             one.add_argument("--width", type=int, default=512 if part is speed else 1024)
     options = parser.parse_args()
