@@ -23,9 +23,9 @@ from isogloss.compute.loop import optimise
 from isogloss.compute.randomness import seeded_torch
 from isogloss.encoders.elmo.bilm import BiLM, StreamBatch
 from isogloss.encoders.elmo.counting import count_text, held_out_sentences
+from isogloss.encoders.elmo.perplexity import measure_perplexity
 from isogloss.encoders.elmo.settings import SIZES, BiLMLoopSettings, BiLMSettings, BiLMTrainingSettings
 from isogloss.encoders.elmo.streams import TextFile, TextStreams
-from isogloss.encoders.elmo.training import measure_perplexity
 
 FORWARD_AND_BACKWARD = 3 * 2
 

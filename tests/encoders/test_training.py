@@ -14,8 +14,9 @@ from isogloss.compute.loop import Step
 from isogloss.corpus.vocabulary import Vocabulary
 from isogloss.encoders.elmo.bilm import BiLM
 from isogloss.encoders.elmo.embedder import ELMoEncoder
+from isogloss.encoders.elmo.perplexity import Perplexity, measure_perplexity
 from isogloss.encoders.elmo.streams import TextFile, spellings
-from isogloss.encoders.elmo.training import Perplexity, measure_perplexity, train_bilm
+from isogloss.encoders.elmo.training import train_bilm
 from isogloss.errors import TextError, TrainingError
 
 CPU_SECONDS = ("seconds", "words_per_second")
@@ -214,7 +215,7 @@ def slow_perplexity(model: BiLM, vocabulary: Vocabulary, sentences: list[list[st
 
 @pytest.mark.parametrize("words_per_batch", [1, 12, 1000])
 def test_perplexity_agrees_with_a_loop_over_words(tiny, monkeypatch, words_per_batch):
-    monkeypatch.setattr("isogloss.encoders.elmo.training.WORDS_PER_EVALUATION_BATCH", words_per_batch)
+    monkeypatch.setattr("isogloss.encoders.elmo.perplexity.WORDS_PER_EVALUATION_BATCH", words_per_batch)
     torch.manual_seed(0)
     sentences = [["el", "pez", "ve", "un", "ñu"], ["pez"], ["el", "ñu", "ve"], ["un"]]
     vocabulary = Vocabulary.count([["el", "pez", "ve", "un"]])

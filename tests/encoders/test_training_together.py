@@ -14,8 +14,9 @@ import torch
 
 from isogloss.compute.checkpoints import Checkpoints
 from isogloss.compute.processes import ALONE, Processes
+from isogloss.encoders.elmo.counting import count_text
 from isogloss.encoders.elmo.streams import TextFile, TextStreams, rows_of
-from isogloss.encoders.elmo.training import count_text, train_bilm
+from isogloss.encoders.elmo.training import train_bilm
 from isogloss.errors import TrainingError
 
 SCRIPT = textwrap.dedent(

@@ -45,6 +45,18 @@ class Processes:
         own = size // self.world
         return slice(self.rank * own, (self.rank + 1) * own)
 
+    def check_rows(self, rows: int) -> None:
+        """Refuse a number of rows that cannot be shared evenly.
+
+        Raises:
+            TrainingError: It is no multiple of the number of processes.
+        """
+        if rows % self.world:
+            raise TrainingError(
+                f"rows: found {rows}, to be shared by {self.world} processes. Expected a multiple of "
+                f"{self.world}. Choose such a number of rows, or of processes."
+            )
+
     def sums(self, numbers: Sequence[float]) -> list[float]:
         """Return the sum over processes of each number."""
         if self.world == 1:
