@@ -7,8 +7,8 @@ A folder uses only what stands above it:
           ◀ recipe_messages ◀ recipe ◀ stages ◀ planner ◀ plan ◀ figures ◀ experiment ◀ display ◀ trained ◀ bundle
           ◀ commands ◀ lexicon_commands ◀ alignment_folders ◀ bundle_commands ◀ language_budget
           ◀ added_language ◀ expectation ◀ add_language ◀ tuning ◀ alignment_commands ◀ mapping_commands
-          ◀ language_models
-          ◀ embedding ◀ parsing_files ◀ printing ◀ cli_models ◀ cli_mapping ◀ cli_exchange ◀ cli_parsers
+          ◀ language_models ◀ polyglot_models
+          ◀ embedding ◀ parsing_files ◀ printing ◀ cli_mapping ◀ cli_models ◀ cli_exchange ◀ cli_parsers
           ◀ cli ◀ __main__
 """
 
@@ -57,11 +57,12 @@ SURFACE += [
 ]
 SURFACE += [
     "language_models",
+    "polyglot_models",
     "embedding",
     "parsing_files",
     "printing",
-    "cli_models",
     "cli_mapping",
+    "cli_models",
     "cli_exchange",
     "cli_parsers",
 ]

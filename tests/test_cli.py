@@ -39,6 +39,7 @@ COMMANDS = [
     "import-alignment",
     "export-alignment",
     "draw-contexts",
+    "train-polyglot",
     "make-bundle",
     "models",
     "train-parser",

@@ -89,7 +89,7 @@ def train_lm(
             "--anchored-to: found with --start-from. Expected one of them: an anchored model starts from the other, "
             "too. Leave out --start-from."
         )
-    settings = _settings(size, word_types, training or {}, loop or {}, anchoring or {})
+    settings = settings_of(size, word_types, training or {}, loop or {}, anchoring or {})
     if start_from is not None or (anchored_to is not None and settings.anchoring.start_from_model):
         settings = settings.model_copy(update={"start": "reference"})
     built_on = _built_on(rich, dictionary, settings, anchored=anchored_to is not None)
@@ -151,7 +151,7 @@ def train_lm(
         return ELMoEncoder.load(out).card if processes.first else {}
 
 
-def _settings(
+def settings_of(
     size: str, word_types: int | None, training: dict[str, Any], loop: dict[str, Any], anchoring: dict[str, Any]
 ) -> "BiLMTrainingSettings":
     """Make settings of a size and of what was asked for; refuse what makes no sense."""
@@ -188,8 +188,7 @@ def _built_on(
                 "--dictionary: found without --start-from or --anchored-to. Expected both, or none. Name a model, too."
             )
         return {}
-    option = "--anchored-to" if anchored else "--start-from"
-    built_on = {"reference": _check_reference(rich, settings, option)}
+    built_on = built_on_model(rich, settings, option="--anchored-to" if anchored else "--start-from")
     if dictionary is not None:
         read_dictionary(dictionary, source="source", target="target")  # refuses what is no dictionary
         built_on["dictionary"] = hash_of_text(dictionary)
@@ -219,8 +218,14 @@ def _anchors_built_on(anchors: Path | None, settings: "BiLMTrainingSettings", *,
     return {"anchors": read_manifest(anchors, kind="anchors").key}
 
 
-def _check_reference(folder: Path, settings: "BiLMTrainingSettings", option: str) -> str:
-    """Refuse a model that one of these settings cannot build on; return its key."""
+def built_on_model(folder: Path, settings: "BiLMTrainingSettings", *, option: str = "--start-from") -> dict[str, str]:
+    """Refuse a model that one of these settings cannot build on; return its key.
+
+    Args:
+        folder: Of the model.
+        settings: Of the new one.
+        option: By which the folder was named.
+    """
     manifest = sound_model(folder)
     found = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
     theirs, ours = found["model"], settings.model_dump(mode="json")["model"]
@@ -241,7 +246,7 @@ def _check_reference(folder: Path, settings: "BiLMTrainingSettings", option: str
         raise RecipeError(
             f"--word-types: found 0 with {option}. Expected word vectors: by them words find their places. Raise it."
         )
-    return manifest.key
+    return {"reference": manifest.key}
 
 
 def _run_alone(stage: Stage, out: Path, *, threads: int, on_event: Callable[[Event], None]) -> None:

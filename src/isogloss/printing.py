@@ -35,6 +35,15 @@ def print_precision(rows: list[dict[str, Any]]) -> None:
             print(f"{row['source']}→{row['target']} {row['vectors']} {row['layer']}: {row['usable_pairs']} pairs used")
 
 
+def print_cards(cards: dict[str, dict[str, Any]]) -> None:
+    """Print what language models were trained on and how well they predict, a line each."""
+    for language, card in cards.items():
+        print(
+            f"{language}: {card['training_words']:,} words, {card['steps']:,} steps, perplexity "
+            f"{card['forward_perplexity']:.1f} forward, {card['backward_perplexity']:.1f} backward"
+        )
+
+
 def print_parsers(parsers: dict[str, dict[str, Any]]) -> None:
     """Print how parsers were trained, a line each."""
     for name, facts in parsers.items():

@@ -1,0 +1,126 @@
+"""train-polyglot: what it writes, what others make of it, keys, refusals."""
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from isogloss.artifacts import read_manifest
+from isogloss.encoders.elmo.embedder import ELMoEncoder
+from isogloss.language_models import train_lm
+from isogloss.polyglot_models import train_polyglot
+
+WORDS = [f"{first}{last}" for first in "bdfgklmn" for last in ("al", "eb", "od", "ust", "ir")]
+QUICK = ("--size", "tiny", "--rows", 4, "--word-types", 60, "--max-steps", 4, "--evaluate-every", 4, "--tokenised")
+OPTIONS: dict[str, Any] = {
+    "size": "tiny",
+    "tokenised": True,
+    "word_types": 60,
+    "training": {"rows": 4},
+    "loop": {"max_steps": 4, "evaluate_every": 4},
+}
+"""The same for the library."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Texts of two languages, `aa.txt` and `bb.txt`, a dictionary, and a model of the first, `aa`. Read only."""
+    folder = tmp_path_factory.mktemp("polyglot")
+    for language, ending in (("aa", "a"), ("bb", "o")):
+        draw = random.Random(5)
+        rows = ([draw.randrange(8) * 5 + draw.randrange(5) for _ in range(5)] for _ in range(300))
+        lines = (" ".join([*(WORDS[word] + ending for word in row), "."]) for row in rows)
+        (folder / f"{language}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (folder / "aa-bb.tsv").write_text("".join(f"{word}a\t{word}o\n" for word in WORDS), encoding="utf-8")
+    train_lm(folder / "aa.txt", folder / "aa", language="aa", **OPTIONS)
+    return folder
+
+
+def words_of(folder: Path, out: Path, *more: object) -> list[str]:
+    texts = (f"aa={folder / 'aa.txt'}", f"bb={folder / 'bb.txt'}")
+    return [str(word) for word in ("train-polyglot", *texts, "-o", out, *QUICK, *more)]
+
+
+def test_each_language_gets_a_model_that_other_commands_take(command, folder, tmp_path):
+    ended = command(*words_of(folder, tmp_path / "both"))
+    assert ended.status == 0, ended.errors
+    assert ended.output.splitlines()[0].startswith("aa: ")
+    encoders = {language: ELMoEncoder.load(tmp_path / "both" / language) for language in ("aa", "bb")}
+    layers = [encoder.model.recurrent.state_dict() for encoder in encoders.values()]
+    assert all(torch.equal(layers[0][name], layers[1][name]) for name in layers[0])
+    assert encoders["bb"].card["beside"] == ["aa"]
+    anchors = command("anchors", tmp_path / "both" / "bb", folder / "bb.txt", "-o", tmp_path / "anchors", "--tokenised")
+    assert anchors.status == 0, anchors.errors
+    assert read_manifest(tmp_path / "both" / "bb").content["settings"]["polyglot"] == ["aa", "bb"]
+    assert not list((tmp_path / "both").glob(".*")), "no checkpoints are left"
+
+
+def test_the_same_command_again_trains_nothing_and_another_seed_trains_anew(command, folder, tmp_path):
+    assert "both: done" in command(*words_of(folder, tmp_path / "both")).errors
+    assert command(*words_of(folder, tmp_path / "both")).errors == ""
+    assert "both: done" in command(*words_of(folder, tmp_path / "both", "--seed", 2)).errors
+
+
+def test_it_starts_from_a_model_with_a_dictionary(command, folder, tmp_path):
+    start = ("--start-from", folder / "aa", "-d", f"bb={folder / 'aa-bb.tsv'}", "--json")
+    ended = command(*words_of(folder, tmp_path / "both", *start))
+    assert ended.status == 0, ended.errors
+    cards = json.loads(ended.output)
+    assert {card["started_from"] for card in cards.values()} == {"aa"}
+    assert [cards[language]["seed_pairs"] for language in ("aa", "bb")] == ["spelt alike", "dictionary"]
+    inputs = read_manifest(tmp_path / "both" / "bb").content["inputs"]
+    assert set(inputs) == {"text.aa", "text.bb", "reference", "dictionary.bb"}
+
+
+def test_a_start_leaves_the_recurrent_layers_where_the_model_has_them(folder, tmp_path):
+    texts = {language: folder / f"{language}.txt" for language in ("aa", "bb")}
+    still = {**OPTIONS, "loop": {"max_steps": 1, "evaluate_every": 1, "learning_rate": 1e-12}}
+    train_polyglot(texts, tmp_path, start_from=folder / "aa", dictionaries={"bb": folder / "aa-bb.tsv"}, **still)
+    rich = ELMoEncoder.load(folder / "aa").model.recurrent.state_dict()
+    for language in texts:
+        found = ELMoEncoder.load(tmp_path / language).model.recurrent.state_dict()
+        for name, value in rich.items():
+            torch.testing.assert_close(found[name], value, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("{aa}",), "text: found '{aa}'. Expected CODE=FILE, such as en=en.txt.xz. Name the language, too."),
+        (("aa={aa}", "aa={bb}"), "text: found 'aa' twice. Expected each language once. Leave one out."),
+        (
+            ("aa={aa}",),
+            "Texts: found 1. Expected those of two languages or more, as CODE=FILE. Name another text, or train one "
+            "language by train-lm.",
+        ),
+        (
+            ("aa={aa}", "bb={bb}", "-d", "bb={pairs}"),
+            "--dictionary: found without --start-from. Expected both, or none. Name a model, too.",
+        ),
+        (
+            ("aa={aa}", "bb={bb}", "-d", "cc={pairs}", "--start-from", "{model}"),
+            "--dictionary cc={pairs}: no text of 'cc'. Expected one of aa, bb. Name a text of it, too, or leave out "
+            "the dictionary.",
+        ),
+        (
+            ("aa={aa}", "bb={bb}", "--start-from", "{model}", "--size", "small"),
+            "--start-from {model}: its projection_width is 32, and that of the new model 128. Expected one size. "
+            "Choose it with --size, or take another model.",
+        ),
+        (
+            ("aa={aa}", "bb={bb}", "--start-from", "{model}", "-o", "{over}"),
+            "{model}: is the model to start from. Expected another folder. Choose another name.",
+        ),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_any_work(command, folder, tmp_path, words, message):
+    names = {"aa": folder / "aa.txt", "bb": folder / "bb.txt", "pairs": folder / "aa-bb.tsv"}
+    names |= {"model": folder / "aa", "over": folder}
+    given = [word.format(**names) for word in words]
+    out = [] if "-o" in words else ["-o", tmp_path / "out"]
+    ended = command(*map(str, ("train-polyglot", *QUICK, *given, *out)))
+    assert (ended.status, ended.errors.strip()) == (2, f"isogloss: {message.format(**names)}")
+    assert not (tmp_path / "out" / "aa").exists()
