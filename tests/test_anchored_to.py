@@ -18,7 +18,7 @@ from isogloss.experiment import run
 from isogloss.language_models import train_lm
 from isogloss.parsing.attachment import attachment_scores
 from isogloss.plan import plan_stages
-from isogloss.recipe import load_recipe
+from isogloss.recipe_reading import load_recipe
 from isogloss.reports.results import read_scores
 from isogloss.rich_language import dictionary_towards
 from isogloss.stage import Stage

@@ -4,7 +4,8 @@ A folder uses only what stands above it:
 
     errors ◀ shapes ◀ settings ◀ artifacts                                                    the ground
        ◀ compute ◀ corpus ◀ encoders ◀ lexicon ◀ mapping ◀ parsing ◀ reports ◀ visuals ◀ web   the pipeline
-          ◀ recipe_messages ◀ recipe ◀ stages ◀ planner ◀ plan ◀ figures ◀ experiment ◀ display ◀ trained ◀ bundle
+          ◀ recipe_messages ◀ recipe ◀ recipe_reading ◀ stages ◀ planner ◀ plan ◀ figures ◀ experiment
+          ◀ display ◀ trained ◀ bundle
           ◀ commands ◀ lexicon_commands ◀ alignment_folders ◀ bundle_commands ◀ language_budget
           ◀ added_language ◀ expectation ◀ add_language ◀ tuning ◀ alignment_commands ◀ mapping_commands
           ◀ language_models ◀ polyglot_models
@@ -29,6 +30,7 @@ PIPELINE = ["compute", "corpus", "encoders", "lexicon", "mapping", "parsing", "r
 SURFACE = [
     "recipe_messages",
     "recipe",
+    "recipe_reading",
     "rich_language",
     "stages",
     "mapping_stage",
@@ -171,7 +173,7 @@ def test_examples_in_docstrings_are_true(path):
     assert result.failed == 0
 
 
-@pytest.mark.parametrize("module", ["isogloss", "isogloss.recipe", "isogloss.compute.workers"])
+@pytest.mark.parametrize("module", ["isogloss", "isogloss.recipe_reading", "isogloss.compute.workers"])
 def test_what_every_command_needs_does_not_wait_for_torch(module):
     code = f"import sys, {module}; print([name for name in ('torch', 'matplotlib') if name in sys.modules])"
     path = str(SOURCE.parent)

@@ -23,7 +23,7 @@ from isogloss.artifacts import check_files, read_manifest
 from isogloss.errors import OutputError
 from isogloss.experiment import Run, run
 from isogloss.plan import plan_stages
-from isogloss.recipe import load_recipe
+from isogloss.recipe_reading import load_recipe
 
 METHOD = ("parsing.systems=['unaligned', 'aligned']", "parsing.pos=['none']")
 """Overrides that leave as few stages as the method needs."""

@@ -9,7 +9,7 @@ from isogloss.errors import RecipeError
 from isogloss.experiment import run
 from isogloss.parsing.parser import Parser
 from isogloss.plan import plan_stages
-from isogloss.recipe import load_recipe
+from isogloss.recipe_reading import load_recipe
 from isogloss.reports.results import read_scores
 
 FEW = (

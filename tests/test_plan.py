@@ -7,7 +7,7 @@ import pytest
 
 from isogloss.errors import DataError
 from isogloss.plan import plan_stages
-from isogloss.recipe import load_recipe
+from isogloss.recipe_reading import load_recipe
 from isogloss.stage import Stage
 
 REAL = """

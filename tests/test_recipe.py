@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from isogloss.errors import RecipeError
-from isogloss.recipe import load_recipe
+from isogloss.recipe_reading import load_recipe
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
 

@@ -16,7 +16,7 @@ from isogloss.encoders.elmo.embedder import ELMoEncoder
 from isogloss.encoders.elmo.settings import SIZES
 from isogloss.language_models import train_lm
 from isogloss.plan import plan_stages
-from isogloss.recipe import load_recipe
+from isogloss.recipe_reading import load_recipe
 from isogloss.stage import Stage, run_stage
 
 NAMES = [f"{first}{last}" for first in ("Ana", "Leo", "Mar", "Sol", "Tim") for last in ("bel", "nardo", "tina", "wick")]

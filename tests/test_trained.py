@@ -10,7 +10,7 @@ from isogloss.errors import ArtifactError, DataError, RecipeError
 from isogloss.parsing.parser import Parser
 from isogloss.parsing.settings import ParserSettings
 from isogloss.plan import plan_stages
-from isogloss.recipe import load_recipe
+from isogloss.recipe_reading import load_recipe
 from isogloss.stages import load_space
 from isogloss.trained import TrainedParser, load_trained
 

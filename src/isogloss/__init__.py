@@ -44,7 +44,8 @@ if TYPE_CHECKING:
     from isogloss.parsing.parser import Parser
     from isogloss.parsing.settings import ParserSettings
     from isogloss.parsing.training import train_parser
-    from isogloss.recipe import Recipe, load_recipe
+    from isogloss.recipe import Recipe
+    from isogloss.recipe_reading import load_recipe
 
 _HOMES = {
     "corpus.cipher": ("make_cipher",),
@@ -75,7 +76,8 @@ _HOMES = {
     "parsing.parser": ("Parser",),
     "parsing.settings": ("ParserSettings",),
     "parsing.training": ("train_parser",),
-    "recipe": ("Recipe", "load_recipe"),
+    "recipe": ("Recipe",),
+    "recipe_reading": ("load_recipe",),
     "bundle": ("Bundle", "open_bundle"),
     "experiment": ("Run", "run"),
 }

@@ -18,7 +18,8 @@ from isogloss.compute.workers import Event, Task, run_tasks
 from isogloss.errors import OutputError, RecipeError
 from isogloss.plan import plan_stages
 from isogloss.planner import serves_tests
-from isogloss.recipe import Recipe, load_recipe
+from isogloss.recipe import Recipe
+from isogloss.recipe_reading import load_recipe
 from isogloss.reports.results import Score, read_scores, write_scores
 from isogloss.stage import Stage, run_stage
 

@@ -32,6 +32,40 @@ class Contexts:
     """Tokens drawn of each word type at most."""
 
 
+PAIRS = "pairs.tsv"
+"""File of a dictionary that was joined."""
+
+
+def join_dictionaries(
+    draft: Path,
+    *,
+    source: str,
+    target: str,
+    pivot: str,
+    dictionary: Path | None,
+    dictionary_of_target: Path,
+    reversed_columns: bool,
+) -> Mapping[str, Any]:
+    """Make a language's dictionary with the reference by way of a third language.
+
+    Args:
+        draft: Folder to write to.
+        source: The language.
+        target: The reference.
+        pivot: The third language, which may be `source` itself.
+        dictionary: Of `source` with the pivot; None if it is the pivot.
+        dictionary_of_target: Of `target` with the pivot.
+        reversed_columns: The pivot is the first column of both, and the reference will be that of what is written.
+    """
+    from isogloss.lexicon.dictionary import write_dictionary
+
+    found = read_dictionary_of(dictionary_of_target, target, pivot, reversed_columns).reversed()
+    if dictionary is not None:
+        found = read_dictionary_of(dictionary, source, pivot, reversed_columns).through(found)
+    write_dictionary(draft / PAIRS, found.reversed() if reversed_columns else found)
+    return {"pairs": len(found)}
+
+
 def make_alignments(
     draft: Path,
     *,

@@ -12,7 +12,7 @@ from pathlib import Path
 from isogloss import stages as work
 from isogloss.artifacts import read_manifest
 from isogloss.corpus.invented.family import FamilySettings
-from isogloss.mapping_stage import LOWEST_LAYER, make_alignments
+from isogloss.mapping_stage import LOWEST_LAYER, PAIRS, join_dictionaries, make_alignments
 from isogloss.plan_contents import INVENTED_LICENCE, content_of, limits_of, training_of
 from isogloss.plan_parsers import add_parsers
 from isogloss.planner import TESTED, Planner
@@ -30,6 +30,10 @@ def plan_stages(recipe: Recipe, folder: Path) -> list[Stage]:
     planner = _Planner(recipe, folder)
     if recipe.invented is not None:
         planner.add_corpus(recipe.invented)
+    if recipe.mapping.pivot and recipe.asks_for_pairs:
+        for language in recipe.languages:
+            if language != recipe.reference:
+                planner.add_dictionary(language)
     if recipe.needs_encoders:
         for language in recipe.languages:
             if _needs_plain_encoder(recipe, language):
@@ -83,6 +87,31 @@ class _Planner(Planner):
             )
         )
 
+    def add_dictionary(self, language: str) -> None:
+        """Plan one language's dictionary with the reference, by way of the pivot."""
+        mapping, reference = self.recipe.mapping, self.recipe.reference
+        files = {
+            name: self._with_pivot(other)
+            for name, other in (("dictionary", language), ("dictionary_of_target", reference))
+            if other != mapping.pivot
+        }
+        turned = _turned(mapping.dictionaries)
+        stage = Stage(
+            name=f"dictionaries/{language}",
+            kind="dictionary",
+            make=join_dictionaries,
+            settings={"source": language, "target": reference, "pivot": mapping.pivot, "reversed_columns": turned},
+            inputs={name: self.content(file) for name, file in files.items()},
+        )
+        languages = {"source": language, "target": reference, "pivot": mapping.pivot}
+        self.add(stage, **languages, **{"dictionary": None, **files}, reversed_columns=turned)
+        self.written[str(self.folder / stage.name / PAIRS)] = f"{stage.key}:{PAIRS}"
+
+    def _with_pivot(self, language: str) -> Path:
+        """Return a language's dictionary with the pivot."""
+        own, mapping = self.corpora[language].dictionary, self.recipe.mapping
+        return Path(own or mapping.dictionaries.replace("{source}", language).replace("{target}", mapping.pivot))
+
     def add_encoder(self, language: str, *, name: str | None = None) -> None:
         """Plan one language's language model; under another `name`, one that is anchored to the reference's."""
         recipe, corpus = self.recipe, self.corpora[language]
@@ -110,7 +139,7 @@ class _Planner(Planner):
             | {"training": training_of(settings, anchored=anchored)}
             | {"seed": recipe.seed, "threads": recipe.compute.threads},
             inputs={"text": self.content(corpus.text)} | reference | pairs,
-            after=(*self.after_corpus, *reference),
+            after=(*self.after_corpus, *reference, *self._stage_of(dictionary)),
             licences=self.licences(language),
             seed=recipe.seed,
         )
@@ -219,8 +248,15 @@ class _Planner(Planner):
 
     def _named(self, pattern: str, language: str, own: str | None) -> Path | None:
         """Return the dictionary of one language with the reference: the one it names itself, or that of the pattern."""
+        if self.recipe.mapping.pivot and pattern == self._dictionaries[0]:
+            return self.folder / f"dictionaries/{language}" / PAIRS
         name = pattern.replace("{source}", language).replace("{target}", self.recipe.reference) if own is None else own
         return Path(name) if name else None
+
+    def _stage_of(self, dictionary: Path | None) -> tuple[str, ...]:
+        """Return the stage that writes a dictionary, if it is not there from the beginning."""
+        made = dictionary is not None and str(dictionary) in self.written
+        return (dictionary.parent.relative_to(self.folder).as_posix(),) if made and dictionary else ()
 
     def add_alignments(
         self, language: str, *, of: str, name: str, search: bool = False, anchors: str | None = None
@@ -242,7 +278,7 @@ class _Planner(Planner):
         train, test = self._dictionaries
         # The columns of a dictionary come in the order in which the pattern names the two languages.
         pattern = (train if mapping.needs_dictionary else "") or test
-        turned = pattern.rfind("{target}") < pattern.rfind("{source}")
+        turned = _turned(pattern)
         of_both = anchors or f"{of}/{language}", f"{of}/{reference}"
         named = {
             "dictionary": self._named(train, language, own.dictionary) if mapping.needs_dictionary else None,
@@ -262,7 +298,7 @@ class _Planner(Planner):
                 },
                 inputs=self.inputs_of(*of_both)
                 | {what: self.content(path) for what, path in named.items() if path is not None},
-                after=of_both,
+                after=(*of_both, *self._stage_of(named["dictionary"])),
             ),
             source=language,
             target=reference,
@@ -275,3 +311,8 @@ class _Planner(Planner):
             seed=self.recipe.seed,
             vectors={"static": "static", f"lexicon/{language}-anchored": "anchored layer"}.get(anchors or of, "layer"),
         )
+
+
+def _turned(pattern: str) -> bool:
+    """Whether a dictionary's first column is the reference's, as the order of the two in a pattern says."""
+    return pattern.rfind("{target}") < pattern.rfind("{source}")

@@ -30,11 +30,15 @@ class Planner:
         self.recipe, self.folder = recipe, folder
         self.stages: dict[str, Stage] = {}
         self.corpora = invented_corpora(recipe.invented, folder) if recipe.invented else dict(recipe.corpus)
+        self.written: dict[str, str] = {}
+        """Files that stages will write, beside those of an invented corpus: their content by their place."""
         self._hash_of = cache(lambda name: hash_file(Path(name)))
 
     def content(self, name: str | Path | None) -> str:
         """Name a file's content: by its hash, or by the stage that will write it."""
         assert name is not None
+        if (made := self.written.get(str(name))) is not None:
+            return made
         if self.recipe.invented is not None:
             return f"{self.stages['corpus'].key}:{Path(name).relative_to(self.folder)}"
         try:

@@ -12,6 +12,7 @@ from isogloss.stages import forget_checkpoints
 
 FORMATS = {
     "corpus": 1,
+    "dictionary": 1,
     "encoder": 1,
     "anchors": 2,
     "static": 1,

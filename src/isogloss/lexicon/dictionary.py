@@ -44,6 +44,42 @@ class BilingualDictionary:
         pairs = tuple((target, source) for source, target in self.pairs)
         return BilingualDictionary(source=self.target, target=self.source, pairs=pairs)
 
+    def through(self, pivot: "BilingualDictionary") -> "BilingualDictionary":
+        """Follow the translations of this dictionary in another one: words that share one become a pair.
+
+        Words are compared as they are spelt, then in lower case. Pairs come in the order of this dictionary, then of
+        the other.
+
+        Args:
+            pivot: From this dictionary's target language to a third one.
+
+        Raises:
+            DictionaryError: Their languages do not meet, or they have no word in common.
+
+        >>> english = BilingualDictionary("en", "es", (("house", "casa"), ("home", "casa")))
+        >>> BilingualDictionary("kk", "en", (("үй", "house"), ("ит", "dog"))).through(english).pairs
+        (('үй', 'casa'),)
+        """
+        if self.target != pivot.source:
+            raise DictionaryError(
+                f"Dictionaries {self.source}→{self.target} and {pivot.source}→{pivot.target} do not meet. Expected the "
+                f"second to begin with {self.target}. Turn one of them round with reversed()."
+            )
+        in_lower_case: dict[str, list[str]] = {}
+        for word, found in pivot.pairs:
+            in_lower_case.setdefault(word.lower(), []).append(found)
+        pairs = dict.fromkeys(
+            (source, found)
+            for source, word in self.pairs
+            for found in pivot.translations.get(word, in_lower_case.get(word.lower(), ()))
+        )
+        if not pairs:
+            raise DictionaryError(
+                f"Dictionaries {self.source}→{self.target} and {pivot.source}→{pivot.target} have no {self.target} "
+                f"word in common. Expected some, by which they are joined. Take larger ones."
+            )
+        return BilingualDictionary(source=self.source, target=pivot.target, pairs=tuple(pairs))
+
     def split(
         self, test_fraction: float, seed: int | np.random.Generator
     ) -> "tuple[BilingualDictionary, BilingualDictionary]":

@@ -315,6 +315,10 @@ class MappingRecipe(Settings):
     language to be mapped, `{target}` the reference; the file's columns come in the order of the two in the pattern."""
     test_dictionaries: str = ""
     """The same for dictionaries that only judge: precision@1 and @5 are told on them. May be empty."""
+    pivot: str = ""
+    """A language by way of which dictionaries lead, for example `en`, where there are none with the reference: all
+    dictionaries, those of `corpus.XX.dictionary` too, are then with this language in place of the reference. A pair of
+    words with a translation in common becomes a pair. The reference's own makes the pivot's. Empty: none."""
     method: MappingSettings = ProcrustesSettings()
     """The road and its settings. Roads that need no dictionary look for pairs in the lowest layer."""
 
