@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from isogloss.parsing.biaffine import Biaffine
+from isogloss.parsing.biaffine import Biaffine, DotOfEach
 
 
 def by_loops(layer, left, right):
@@ -40,3 +40,21 @@ def test_pairs_are_the_diagonal_of_all_pairs():
     left, right = torch.randn(2, 5, 4, dtype=torch.float64), torch.randn(2, 5, 4, dtype=torch.float64)
     diagonal = layer(left, right).diagonal(dim1=1, dim2=2).transpose(1, 2)  # batch words outputs
     torch.testing.assert_close(layer.pairs(left, right), diagonal)
+
+
+def test_pairs_of_more_words_than_are_done_at_a_time_are_the_same_without_gradient(monkeypatch):
+    monkeypatch.setattr("isogloss.parsing.biaffine.AT_A_TIME", 4)
+    torch.manual_seed(1)
+    layer = Biaffine(width=4, outputs=3)
+    left, right = torch.randn(2, 5, 4), torch.randn(2, 5, 4)
+    with torch.no_grad():
+        in_pieces = layer.pairs(left, right)
+    assert in_pieces.shape == (2, 5, 3)
+    torch.testing.assert_close(in_pieces, layer.pairs(left, right).detach())
+
+
+def test_the_gradient_of_pairs_is_that_of_finite_differences():
+    torch.manual_seed(1)
+    half = torch.randn(2, 3, 4, 5, dtype=torch.float64, requires_grad=True)
+    right = torch.randn(2, 3, 5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(DotOfEach.apply, [half, right])

@@ -7,18 +7,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from isogloss.parsing.recurrent import BothWays, RecurrentStack, drop_alike, read_both_ways, turned_places
+from isogloss.parsing.recurrent import (
+    BothWays,
+    RecurrentStack,
+    drop_alike,
+    read_both_ways,
+    turned_places,
+    weights_of_both,
+)
 
 
 def written_out(states: Tensor, ahead: nn.LSTM, back: nn.LSTM, turned: Tensor) -> Tensor:
     """Run the layer that is written out, with all products in the type of its weights."""
-    return BothWays.apply(
-        states,
-        torch.cat([ahead.weight_ih_l0, back.weight_ih_l0]),
-        torch.stack([ahead.weight_hh_l0, back.weight_hh_l0]),
-        torch.cat([one.bias_ih_l0 + one.bias_hh_l0 for one in (ahead, back)]),
-        turned,
-    )  # type: ignore[return-value]
+    weights = weights_of_both(ahead, back, ahead.weight_ih_l0.dtype)
+    return BothWays.apply(states, *weights, turned)  # type: ignore[return-value]
 
 
 def layers(width: int, hidden: int, *, seed: int = 0) -> tuple[nn.LSTM, nn.LSTM]:

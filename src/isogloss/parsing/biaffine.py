@@ -5,6 +5,7 @@ the other side is worth alone: some words are likely heads, whatever hangs on th
 """
 
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -12,6 +13,9 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from isogloss.parsing.products import in_blocks, widened
+
+AT_A_TIME = 256
+"""Words whose pairs are scored together where nothing is learned: few enough for the processor's cache."""
 
 
 class Biaffine(nn.Module):
@@ -43,10 +47,22 @@ class Biaffine(nn.Module):
     def pairs(
         self, left: Float[Tensor, "batch words width"], right: Float[Tensor, "batch words width"]
     ) -> Float[Tensor, "batch words outputs"]:
-        """Score each left vector with the right vector in the same place only."""
+        """Score each left vector with the right vector in the same place only.
+
+        Without gradient some words are done at a time: what lies between is as large as all outputs together.
+        """
+        if torch.is_grad_enabled():
+            return self._pairs(left, right)
+        lefts, rights = (side.flatten(0, 1)[None].split(AT_A_TIME, dim=1) for side in (left, right))
+        some = [self._pairs(one, other) for one, other in zip(lefts, rights, strict=True)]
+        return torch.cat(some, dim=1)[0].unflatten(0, left.shape[:2])
+
+    def _pairs(
+        self, left: Float[Tensor, "batch words width"], right: Float[Tensor, "batch words width"]
+    ) -> Float[Tensor, "batch words outputs"]:
         half = self.weighted(left)  # batch words outputs width
         with torch.autocast(left.device.type, enabled=False):
-            return (half @ self.with_one(right)[..., None])[..., 0]
+            return DotOfEach.apply(half, self.with_one(right))  # type: ignore[return-value]
 
     def weighted(self, left: Float[Tensor, "batch lefts width"]) -> Float[Tensor, "batch lefts outputs right"]:
         """Return [left; 1]ᵀ Uₒ, in which a product with [right; 1] is all that is missing."""
@@ -56,3 +72,22 @@ class Biaffine(nn.Module):
     def with_one(self, right: Float[Tensor, "batch rights width"]) -> Float[Tensor, "batch rights right"]:
         """Append the 1 to vectors of the right side."""
         return widened(pad(right, (0, self.bias_right), value=1.0))
+
+
+class DotOfEach(torch.autograd.Function):
+    """Σᵣ halfₒᵣ rightᵣ for each word and output. As so many small products it would take several times as long."""
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any, half: Float[Tensor, "batch words outputs width"], right: Float[Tensor, "batch words width"]
+    ) -> Float[Tensor, "batch words outputs"]:
+        """Multiply and add up."""
+        ctx.save_for_backward(half, right)
+        return (half * right.unsqueeze(-2)).sum(dim=-1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        """Return the gradients of both sides."""
+        half, right = ctx.saved_tensors
+        to_right = (gradients[0].unsqueeze(-2) @ half).squeeze(-2)
+        return gradients[0].unsqueeze(-1) * right.unsqueeze(-2), to_right

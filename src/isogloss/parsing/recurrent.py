@@ -114,12 +114,8 @@ def read_both_ways(
         there = ahead(states)[0]
         back_again = back(_reordered(states, turned))[0]
         return torch.cat([there, _reordered(back_again, turned)], dim=-1)
-    both = [one.all_weights[0] for one in (ahead, back)]
-    input_weight = torch.cat([of_input.to(kind) for of_input, _, _, _ in both])  # 2·4·hidden width
-    state_weight = torch.stack([of_state for _, of_state, _, _ in both])  # 2 4·hidden hidden
-    bias = torch.cat([(one + other).to(kind) for _, _, one, other in both])
     with torch.autocast(states.device.type, enabled=False):
-        return BothWays.apply(states, input_weight, state_weight, bias, turned)  # type: ignore[return-value]
+        return BothWays.apply(states, *weights_of_both(ahead, back, kind), turned)  # type: ignore[return-value]
 
 
 def _reordered(states: Tensor, places: Tensor) -> Tensor:
@@ -127,10 +123,35 @@ def _reordered(states: Tensor, places: Tensor) -> Tensor:
     return states.flatten(0, 1).index_select(0, places).unflatten(0, states.shape[:2])
 
 
-class BothWays(torch.autograd.Function):
-    """One layer in both directions, with its gradient written out.
+def weights_of_both(ahead: nn.LSTM, back: nn.LSTM, kind: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """Return two LSTMs' weights as `BothWays` takes them: of inputs, of states, and the bias.
 
-    Between the large products, what belongs to one step is done in one go, while it is in the processor's cache.
+    Args:
+        ahead: One layer.
+        back: Another of the same size.
+        kind: Type of the weights of inputs and of the bias.
+    """
+    both = [one.all_weights[0] for one in (ahead, back)]
+    input_weight = torch.cat([_output_first(of_input.to(kind)) for of_input, _, _, _ in both])  # 2·4·hidden width
+    state_weight = torch.stack([_output_first(of_state) for _, of_state, _, _ in both])  # 2 4·hidden hidden
+    bias = torch.cat([_output_first(one + other).to(kind) for _, _, one, other in both])
+    return input_weight, state_weight, bias
+
+
+def _output_first(weight: Float[Tensor, "gates ..."]) -> Float[Tensor, "gates ..."]:
+    """Bring gates in the order i, f, g, o, as `nn.LSTM` has them, into that of `BothWays`: o, i, f, g.
+
+    So those that are squashed alike stand together, and so do those that the cell's gradient goes to.
+    """
+    hidden = len(weight) // 4
+    return torch.cat([weight[3 * hidden :], weight[: 3 * hidden]])
+
+
+class BothWays(torch.autograd.Function):
+    """One layer in both directions, with its gradient written out. Gates are in the order o, i, f, g.
+
+    A step waits for the one before, so all that need not wait is done before or after, for all steps at once; what is
+    left of a step is one product with the state and a handful of small calls.
     """
 
     @staticmethod
@@ -142,22 +163,22 @@ class BothWays(torch.autograd.Function):
         rows = whole_blocks(states.flatten(0, 1).to(input_weight.dtype))
         from_inputs = torch.addmm(bias, rows, input_weight.mT)  # words·batch 2·4·hidden
         hidden = state_weight.shape[-1]
-        gates = states.new_empty(words, 2, batch, 4 * hidden)
+        gates = _step_by_step(from_inputs, turned, batch, dtype=states.dtype)
         cells, squashed, outputs = states.new_empty(3, words, 2, batch, hidden).unbind()
-        i, f, g, o = (gate.unbind() for gate in gates.split(hidden, dim=-1))
+        o, i, f, g = (gate.unbind() for gate in gates.split(hidden, dim=-1))
+        sigmoids = gates[..., : 3 * hidden].unbind()
         weight = state_weight.mT.contiguous()  # read at every step, so worth laying out
-        for step, (ahead, back) in enumerate(_places(turned, words)):
-            _take(from_inputs, ahead, back, out=gates[step])
+        steps = zip(gates.unbind(), cells.unbind(), squashed.unbind(), outputs.unbind(), strict=True)
+        for step, (gate, cell, small, output) in enumerate(steps):
             if step:
-                gates[step].baddbmm_(outputs[step - 1], weight)
-            for gate in (i[step], f[step], o[step]):
-                gate.sigmoid_()
+                gate.baddbmm_(outputs[step - 1], weight)
+            sigmoids[step].sigmoid_()
             g[step].tanh_()
-            torch.mul(i[step], g[step], out=cells[step])
+            torch.mul(i[step], g[step], out=cell)
             if step:
-                cells[step].addcmul_(f[step], cells[step - 1])
-            torch.tanh(cells[step], out=squashed[step])
-            torch.mul(o[step], squashed[step], out=outputs[step])
+                cell.addcmul_(f[step], cells[step - 1])
+            torch.tanh(cell, out=small)
+            torch.mul(o[step], small, out=output)
         ctx.save_for_backward(rows, input_weight, state_weight, turned, gates, cells, squashed, outputs)
         return _side_by_side(outputs, turned).unflatten(0, (words, batch))
 
@@ -166,31 +187,33 @@ class BothWays(torch.autograd.Function):
         """Return the gradients of all that `forward` was given; of places there is none."""
         rows, input_weight, state_weight, turned, gates, cells, squashed, outputs = ctx.saved_tensors
         words, _, batch, hidden = cells.shape
-        from_outputs = gradients[0].flatten(0, 1)  # words·batch 2·hidden
-        i, f, g, o = (gate.unbind() for gate in gates.split(hidden, dim=-1))
-        to_all_gates = torch.zeros(len(rows), 2 * 4 * hidden, dtype=rows.dtype, device=rows.device)
-        to_gates = torch.empty_like(gates[0])  # of the pre-activations of one step
-        to_i, to_f, to_g, to_o = to_gates.split(hidden, dim=-1)
-        to_output = torch.empty_like(cells[0])
-        to_cell, nothing = torch.zeros_like(to_output), torch.zeros_like(to_output)
-        slope_of_sigmoid = torch.ops.aten.sigmoid_backward.grad_input  # gradient · σ (1 − σ)
-        slope_of_tanh = torch.ops.aten.tanh_backward.grad_input  # gradient · (1 − tanh²)
-        for step, (ahead, back) in reversed(list(enumerate(_places(turned, words)))):
-            _take(from_outputs, ahead, back, out=to_output)
+        o, i, f, g = gates.split(hidden, dim=-1)
+        cells_before = torch.cat([torch.zeros_like(cells[:1]), cells[:-1]])
+        # What a gradient is multiplied with on its way through a step: of the output, to the gate o and to the cell; of
+        # the cell, to the gates i, f and g. The slope of σ is σ (1 − σ), that of tanh is 1 − tanh².
+        output_to_o = (squashed * o * (1 - o)).unbind()
+        output_to_cell = (o * (1 - squashed * squashed)).unbind()
+        cell_to_gates = torch.stack([g * i * (1 - i), cells_before * f * (1 - f), i * (1 - g * g)], dim=-2).unbind()
+        to_outputs = _step_by_step(gradients[0].flatten(0, 1), turned, batch, dtype=cells.dtype).unbind()
+        to_gates = torch.empty_like(gates)
+        to_o = to_gates[..., :hidden].unbind()
+        to_others = to_gates[..., hidden:].unflatten(-1, (3, hidden)).unbind()
+        of_step, forgotten = to_gates.unbind(), f.unbind()
+        to_cell = torch.zeros_like(cells[0])
+        to_cell_of_each = to_cell.unsqueeze(-2)
+        for step in reversed(range(words)):
+            to_output = to_outputs[step]
             if step + 1 < words:
-                to_output.baddbmm_(to_gates, state_weight)
-                to_cell.mul_(f[step + 1])
-            to_cell += torch.ops.aten.tanh_backward(to_output * o[step], squashed[step])
-            slope_of_sigmoid(to_output * squashed[step], o[step], grad_input=to_o)
-            slope_of_sigmoid(to_cell * g[step], i[step], grad_input=to_i)
-            slope_of_sigmoid(to_cell * (cells[step - 1] if step else nothing), f[step], grad_input=to_f)
-            slope_of_tanh(to_cell * i[step], g[step], grad_input=to_g)
-            to_all_gates[ahead, : 4 * hidden] = to_gates[0].to(rows.dtype)
-            to_all_gates[back, 4 * hidden :] = to_gates[1].to(rows.dtype)
+                to_output.baddbmm_(of_step[step + 1], state_weight)
+                to_cell.mul_(forgotten[step + 1])
+            to_cell.addcmul_(to_output, output_to_cell[step])
+            torch.mul(to_output, output_to_o[step], out=to_o[step])
+            torch.mul(to_cell_of_each, cell_to_gates[step], out=to_others[step])
 
         # Now everything for all steps at once.
+        to_all_gates = whole_blocks(_side_by_side(to_gates, turned).to(rows.dtype))  # words·batch 2·4·hidden
         to_states = (to_all_gates @ input_weight)[: words * batch].to(cells.dtype).unflatten(0, (words, batch))
-        before = torch.cat([nothing[None], outputs[:-1]])
+        before = torch.cat([torch.zeros_like(outputs[:1]), outputs[:-1]])
         before = whole_blocks(_side_by_side(before, turned).to(rows.dtype))  # words·batch 2·hidden
         pairs = zip(to_all_gates.chunk(2, dim=1), before.chunk(2, dim=1), strict=True)
         to_state_weight = torch.stack([after.mT @ state for after, state in pairs]).to(state_weight.dtype)
@@ -198,17 +221,13 @@ class BothWays(torch.autograd.Function):
         return to_states, to_all_gates.mT @ rows, to_state_weight, to_bias, None
 
 
-def _places(turned: Tensor, words: int) -> list[tuple[slice, Tensor]]:
-    """Say, for each step, where words·batch rows hold what the two directions then read."""
-    batch = len(turned) // words
-    return [(slice(step * batch, (step + 1) * batch), back) for step, back in enumerate(turned.split(batch))]
-
-
-def _take(rows: Tensor, ahead: slice, back: Tensor, *, out: Tensor) -> None:
-    """Copy one step of both directions, which stand side by side in rows."""
-    width = out.shape[-1]
-    out[0] = rows[ahead, :width]
-    out[1] = rows[:, width:].index_select(0, back)
+def _step_by_step(rows: Tensor, turned: Tensor, batch: int, *, dtype: torch.dtype) -> Tensor:
+    """From words·batch × both directions to words × 2 × batch × one direction, the second one turned round."""
+    width, words = rows.shape[1] // 2, len(turned) // batch
+    parts = rows.new_empty(words, 2, batch, width, dtype=dtype)
+    parts[:, 0] = rows[: words * batch, :width].unflatten(0, (words, batch))
+    parts[:, 1] = rows[:, width:].index_select(0, turned).unflatten(0, (words, batch))
+    return parts
 
 
 def _side_by_side(parts: Tensor, turned: Tensor) -> Tensor:
