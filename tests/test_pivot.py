@@ -157,6 +157,33 @@ def test_another_dictionary_of_the_reference_makes_all_that_is_joined_anew(recip
     assert not {"encoders/kk", "lexicon/kk", "vectors/en"} & changed
 
 
+WITHOUT_PAIRS = 'mapping.method={method="self_learning", seed_pairs="identical"}'
+
+
+def test_roads_without_a_dictionary_join_none_whatever_else_is_set(recipe):
+    systems = 'parsing.systems=["aligned"]'
+    for more in (["mapping.dictionaries="], []):
+        stages = plan(recipe, Path("/run"), WITHOUT_PAIRS, systems, *more)
+        assert not any(name.startswith("dictionaries/") for name in stages)
+        assert stages["mapping/kk"].arguments["dictionary"] is None
+    searched = plan(recipe, Path("/run"), 'parsing.systems=["aligned-no-dictionary"]')
+    assert not any(name.startswith("dictionaries/") for name in searched)
+
+
+def test_a_language_whose_own_road_needs_pairs_gets_them(recipe):
+    own = 'corpus.kk.method={method="procrustes"}'
+    stages = plan(recipe, Path("/run"), WITHOUT_PAIRS, own, 'parsing.systems=["aligned"]')
+    assert stages["mapping/kk"].arguments["dictionary"] == Path("/run/dictionaries/kk/pairs.tsv")
+    assert stages["mapping/en"].arguments["dictionary"] is None
+
+
+def test_columns_of_a_test_dictionary_come_in_one_order_whatever_the_road(recipe):
+    test = f"corpus.kk.test_dictionary={recipe.parent / 'en-kk.tsv'}"
+    stages = plan(recipe, Path("/run"), test, 'parsing.systems=["aligned", "aligned-no-dictionary"]')
+    for name in ("mapping/kk", "mapping/kk-no-dictionary"):
+        assert stages[name].arguments["reversed_columns"], name
+
+
 def test_what_is_joined_is_what_models_are_anchored_and_aligned_by(recipe, tmp_path):
     stages = plan(recipe, tmp_path)
     for name in ("encoders/tr", "dictionaries/kk", "encoders/kk-anchored"):
@@ -174,6 +201,14 @@ def test_what_is_joined_is_what_models_are_anchored_and_aligned_by(recipe, tmp_p
         (
             ("mapping.test_dictionaries={target}-{source}.tsv",),
             "mapping.test_dictionaries: found with mapping.pivot. Expected no pattern: pairs that were joined would",
+        ),
+        (
+            ("corpus.en.dictionary=en-kk.tsv",),
+            "corpus.en.dictionary: found with mapping.pivot = 'en'. Expected none: the reference's own serves the",
+        ),
+        (
+            ('corpus.kk.dictionary=""',),
+            "corpus.kk.dictionary: found '' with mapping.pivot. Expected a dictionary with en. Name a file, or",
         ),
         (("mapping.pivot=de",), "mapping.dictionaries: {folder}/de-tr.tsv: no such file. Expected a file."),
     ],

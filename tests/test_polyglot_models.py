@@ -92,6 +92,30 @@ def test_a_start_leaves_the_recurrent_layers_where_the_model_has_them(folder, tm
         (("{aa}",), "text: found '{aa}'. Expected CODE=FILE, such as en=en.txt.xz. Name the language, too."),
         (("aa={aa}", "aa={bb}"), "text: found 'aa' twice. Expected each language once. Leave one out."),
         (
+            ("aa={aa}", "../bb={bb}"),
+            "Texts: found the language '../bb'. Expected a code of letters, digits, _ and -, such as en: it names a "
+            "folder. Rename it.",
+        ),
+        (
+            ("aa={aa}", "bb={bb}", "--start-from", "{model}", "-d", "bb={aa}"),
+            "{aa}:1: found no tab in 'koda busta gala fala lusta .'. Expected a word, one tab and its translation. If "
+            "the words are parted by spaces, replace the first space of each line with a tab.",
+        ),
+        (
+            ("aa={aa}", "bb={bb}", "-o", "{model}"),
+            "{model}: is a model itself. Expected a folder to hold one for each language. Choose another name.",
+        ),
+        (
+            ("aa={aa}", "bb={bb}", "-o", "{over}"),
+            "{model}: holds what train-polyglot has not made. Expected no folder, or an earlier model of this kind. "
+            "Choose another name for the whole, or remove it.",
+        ),
+        (
+            ("aa={aa}", "bb={bb}", "-o", "{aa}"),
+            "{aa}: cannot be written: a file of that name is in the way. Choose another name and run the same command "
+            "again.",
+        ),
+        (
             ("aa={aa}",),
             "Texts: found 1. Expected those of two languages or more, as CODE=FILE. Name another text, or train one "
             "language by train-lm.",
@@ -124,3 +148,28 @@ def test_what_makes_no_sense_is_refused_before_any_work(command, folder, tmp_pat
     ended = command(*map(str, ("train-polyglot", *QUICK, *given, *out)))
     assert (ended.status, ended.errors.strip()) == (2, f"isogloss: {message.format(**names)}")
     assert not (tmp_path / "out" / "aa").exists()
+
+
+def test_a_folder_that_holds_something_else_is_refused_before_any_work(command, folder, tmp_path):
+    (tmp_path / "both" / "bb").mkdir(parents=True)
+    (tmp_path / "both" / "bb" / "notes.txt").touch()
+    ended = command(*words_of(folder, tmp_path / "both"))
+    assert ended.status == 2
+    assert f"{tmp_path / 'both' / 'bb'}: " in ended.complaints[0]
+    assert not (tmp_path / "both" / "aa").exists()
+
+
+def test_a_start_that_finds_no_place_for_words_names_the_language(command, folder, tmp_path):
+    odd = tmp_path / "odd.tsv"
+    odd.write_text("x\ty\n", encoding="utf-8")
+    ended = command(*words_of(folder, tmp_path / "both", "--start-from", folder / "aa", "-d", f"bb={odd}"))
+    assert ended.complaints[-1].startswith(
+        "isogloss: Language model of 'bb': Only 0 pairs of the dictionary have frequent words both in the new language "
+        "and in 'aa'; at least 10 are needed."
+    )
+
+
+def test_several_processes_are_refused(command, folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    ended = command(*words_of(folder, tmp_path / "both"))
+    assert ended.complaints == ["isogloss: train-polyglot: found 2 processes. Expected one. Start it without torchrun."]

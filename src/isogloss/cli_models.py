@@ -69,7 +69,7 @@ def train_polyglot(
     Each language's folder is a language model like those of train-lm. Stopped, the same command goes on from the last
     checkpoint.
 
-    Example: `isogloss train-polyglot en=en.txt.xz kk=kk.txt --start-from models/en -d kk=en-kk.tsv -o polyglot`
+    Example: `isogloss train-polyglot en=en.txt kk=kk.txt --start-from models/en -d kk=en-kk.tsv --epochs 15 -o both`
     """
     from isogloss.display import showing_progress
     from isogloss.polyglot_models import train_polyglot as command

@@ -110,7 +110,8 @@ class _Planner(Planner):
     def _with_pivot(self, language: str) -> Path:
         """Return a language's dictionary with the pivot."""
         own, mapping = self.corpora[language].dictionary, self.recipe.mapping
-        return Path(own or mapping.dictionaries.replace("{source}", language).replace("{target}", mapping.pivot))
+        pattern = mapping.dictionaries.replace("{source}", language).replace("{target}", mapping.pivot)
+        return Path(pattern if own is None else own)
 
     def add_encoder(self, language: str, *, name: str | None = None) -> None:
         """Plan one language's language model; under another `name`, one that is anchored to the reference's."""
@@ -126,7 +127,7 @@ class _Planner(Planner):
             settings = settings.model_copy(update={"start": "reference" if starts else "cooccurrences"})
         first = f"encoders/{recipe.reference}"
         reference = self.inputs_of(first) if starts or anchored else {}
-        dictionary = self._named(self._dictionaries[0], language, corpus.dictionary) if anchored else None
+        dictionary = self._to_learn_from(language) if anchored else None
         pairs = {"dictionary": self.content(dictionary)} if dictionary is not None else {}
         anchors = f"lexicon/{recipe.reference}" if anchored and settings.anchoring.context_weight > 0 else None
         if anchors is not None:
@@ -246,10 +247,14 @@ class _Planner(Planner):
             return f"{base}.train.tsv", f"{base}.test.tsv"
         return self.recipe.mapping.dictionaries, self.recipe.mapping.test_dictionaries
 
+    def _to_learn_from(self, language: str) -> Path | None:
+        """Return the dictionary of one language with the reference, joined by way of the pivot if there is one."""
+        if self.recipe.mapping.pivot:
+            return self.folder / f"dictionaries/{language}" / PAIRS
+        return self._named(self._dictionaries[0], language, self.corpora[language].dictionary)
+
     def _named(self, pattern: str, language: str, own: str | None) -> Path | None:
         """Return the dictionary of one language with the reference: the one it names itself, or that of the pattern."""
-        if self.recipe.mapping.pivot and pattern == self._dictionaries[0]:
-            return self.folder / f"dictionaries/{language}" / PAIRS
         name = pattern.replace("{source}", language).replace("{target}", self.recipe.reference) if own is None else own
         return Path(name) if name else None
 
@@ -277,11 +282,10 @@ class _Planner(Planner):
             mapping = mapping.model_copy(update={"method": own.method})
         train, test = self._dictionaries
         # The columns of a dictionary come in the order in which the pattern names the two languages.
-        pattern = (train if mapping.needs_dictionary else "") or test
-        turned = _turned(pattern)
+        turned = _turned(train or test)
         of_both = anchors or f"{of}/{language}", f"{of}/{reference}"
         named = {
-            "dictionary": self._named(train, language, own.dictionary) if mapping.needs_dictionary else None,
+            "dictionary": self._to_learn_from(language) if mapping.needs_dictionary else None,
             "test_dictionary": self._named(test, language, own.test_dictionary),
         }
         self.add(

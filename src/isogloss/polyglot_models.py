@@ -4,6 +4,7 @@ What it writes are ordinary language models, which every other command and recip
 layers are the same. See `encoders/elmo/polyglot.py`.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,8 +12,18 @@ from pathlib import Path
 from statistics import geometric_mean
 from typing import TYPE_CHECKING, Any
 
-from isogloss.artifacts import artifact_key, build_artifact, only_writer, remove_drafts_of, up_to_date
+from isogloss.artifacts import (
+    MANIFEST,
+    artifact_key,
+    build_artifact,
+    check_place,
+    only_writer,
+    read_manifest,
+    remove_drafts_of,
+    up_to_date,
+)
 from isogloss.commands import checked, hash_of_text, readable
+from isogloss.compute.processes import started_together
 from isogloss.compute.settings import ComputeSettings
 from isogloss.compute.workers import Event, Task, report, run_tasks
 from isogloss.errors import OutputError, RecipeError
@@ -52,6 +63,23 @@ class _Asked:
     def key(self) -> str:
         """Of the training as a whole."""
         return artifact_key("encoder", format=FORMATS["encoder"], settings=self.steers, inputs=self.inputs)
+
+    def check_places(self) -> None:
+        """Refuse folders that cannot be written or hold something else, before any work."""
+        if (self.out / MANIFEST).exists():
+            raise OutputError(
+                f"{self.out}: is a model itself. Expected a folder to hold one for each language. Choose another name."
+            )
+        for language in self.corpora:
+            folder = self.out / language
+            if folder.is_dir() and (folder / MANIFEST).exists():
+                before = read_manifest(folder).content
+                if "polyglot" not in before["settings"]:
+                    raise OutputError(
+                        f"{folder}: holds what train-polyglot has not made. Expected no folder, or an earlier model "
+                        f"of this kind. Choose another name for the whole, or remove it."
+                    )
+            check_place(folder, "encoder")
 
     def settings_of(self, language: str) -> dict[str, Any]:
         """Of one language's part."""
@@ -117,6 +145,15 @@ def train_polyglot(
             f"Texts: found {len(texts)}. Expected those of two languages or more, as CODE=FILE. Name another text, or "
             f"train one language by train-lm."
         )
+    if odd := [language for language in texts if not re.fullmatch(r"[A-Za-z0-9_-]+", language)]:
+        raise RecipeError(
+            f"Texts: found the language {odd[0]!r}. Expected a code of letters, digits, _ and -, such as en: it "
+            f"names a folder. Rename it."
+        )
+    if started_together() > 1:
+        raise RecipeError(
+            f"train-polyglot: found {started_together()} processes. Expected one. Start it without torchrun."
+        )
     if unknown := [language for language in dictionaries if language not in texts]:
         raise RecipeError(
             f"--dictionary {unknown[0]}={dictionaries[unknown[0]]}: no text of {unknown[0]!r}. Expected one of "
@@ -133,6 +170,10 @@ def train_polyglot(
             )
     elif dictionaries:
         raise RecipeError("--dictionary: found without --start-from. Expected both, or none. Name a model, too.")
+    from isogloss.lexicon.dictionary import read_dictionary
+
+    for path in dictionaries.values():
+        read_dictionary(path, source="source", target="target")  # refuses what is no dictionary
     corpora = {
         language: checked(LanguageCorpus, text=str(readable(text)), tokenised=tokenised, max_sentences=max_sentences)
         for language, text in texts.items()
@@ -164,6 +205,7 @@ def train_polyglot(
         precision=precision,
     )
     if not all(asked.is_there(language) for language in texts):
+        asked.check_places()
         with only_writer(asked.out):
             for language in texts:
                 remove_drafts_of(asked.out / language)

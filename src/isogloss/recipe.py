@@ -154,7 +154,11 @@ class Recipe(Settings):
     @property
     def asks_for_pairs(self) -> bool:
         """Whether any system reads a dictionary to learn from."""
-        return self.needs_alignment and (self.mapping.needs_dictionary or "anchored" in self.parsing.systems)
+        systems = set(self.parsing.systems)
+        methods = [entry.method for entry in self.corpus.values() if entry.method is not None]
+        roads = [self.mapping, *(self.mapping.model_copy(update={"method": method}) for method in methods)]
+        aligned = {"aligned", "anchors-only", "static"} & systems
+        return "anchored" in systems or (bool(aligned) and any(road.needs_dictionary for road in roads))
 
     def name_in(self, system: str, language: str) -> str:
         """Return what the folders of a language are called in a system: `anchored` has language models of its own."""

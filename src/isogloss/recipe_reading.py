@@ -160,6 +160,16 @@ def _check_pivot(path: Path, recipe: Recipe) -> None:
         raise RecipeError(
             f"{path}, mapping.pivot: found {pivot!r}, {why}. Expected a third language, or none. Remove it."
         )
+    if pivot in recipe.corpus and recipe.corpus[pivot].dictionary is not None:
+        raise RecipeError(
+            f"{path}, corpus.{pivot}.dictionary: found with mapping.pivot = {pivot!r}. Expected none: the reference's "
+            f"own serves the pivot. Remove it."
+        )
+    if empty := [language for language, entry in recipe.corpus.items() if entry.dictionary == ""]:
+        raise RecipeError(
+            f"{path}, corpus.{empty[0]}.dictionary: found '' with mapping.pivot. Expected a dictionary with {pivot}. "
+            f"Name a file, or leave the entry out."
+        )
     if recipe.mapping.test_dictionaries:
         raise RecipeError(
             f"{path}, mapping.test_dictionaries: found with mapping.pivot. Expected no pattern: pairs that were joined "

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isogloss.errors import RecipeError
+from isogloss.errors import AlignmentError, RecipeError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,7 +62,10 @@ def lend(
         pairs = dictionary_towards(dictionary, source=language, target=trained.language, target_words=words)
 
     def transfer(model: Any, vocabulary: Any, vectors: Any) -> None:
-        start_from_model(model, vocabulary, vectors, reference=trained, dictionary=pairs)
+        try:
+            start_from_model(model, vocabulary, vectors, reference=trained, dictionary=pairs)
+        except AlignmentError as error:
+            raise AlignmentError(f"Language model of {language!r}: {error}") from error
 
     card: dict[str, Any] = {}
     starts = settings.start == "reference" or not anchored

@@ -7,6 +7,7 @@ import torch
 
 from isogloss.compute.checkpoints import Checkpoints
 from isogloss.compute.settings import LoopSettings
+from isogloss.encoders.elmo.bilm import BiLM
 from isogloss.encoders.elmo.polyglot import PolyglotText, train_polyglot
 from isogloss.encoders.elmo.settings import BiLMLoopSettings, BiLMSettings, BiLMTrainingSettings
 from isogloss.encoders.elmo.training import loop_of, train_bilm
@@ -149,6 +150,26 @@ def test_two_languages_are_needed_each_once(texts, which, named):
         TrainingError, match=f"^Texts: found those of {named}. Expected two languages or more, each once"
     ):
         train_polyglot([texts[index] for index in which], settings=settings_of())
+
+
+@pytest.mark.parametrize("code", ["en.x", "a/b", "..", ""])
+def test_a_code_that_names_no_folder_is_refused(texts, code):
+    odd = PolyglotText(texts[1].text, code, tokenised=True)
+    with pytest.raises(TrainingError, match=r"^Texts: found the language '.*'\. Expected a code of letters, digits, _"):
+        train_polyglot([texts[0], odd], settings=settings_of())
+
+
+@pytest.mark.parametrize("code", ["to", "cpu", "pop", "keys"])
+def test_a_code_may_be_called_like_something_of_pytorch(texts, code):
+    named = PolyglotText(texts[1].text, code, tokenised=True)
+    assert {*train_polyglot([texts[0], named], settings=settings_of(loop={"max_steps": 1}))} == {"aa", code}
+
+
+def test_all_are_measured_before_one_leaves_the_accelerator(texts, monkeypatch):
+    # Moving to another type stands in for moving to the CPU: layers that are shared move for all languages at once.
+    monkeypatch.setattr(BiLM, "cpu", lambda model: model.double())
+    encoders = train_polyglot(texts, settings=settings_of(loop={"max_steps": 1}))
+    assert {encoder.model.recurrent[0].projection.dtype for encoder in encoders.values()} == {torch.float64}
 
 
 def test_a_loop_ends_with_the_passes_or_with_the_steps():

@@ -5,10 +5,10 @@ and never reaches a word. With batches of similar length this trains up to 1.7 t
 sequences, whose gradient PyTorch gathers in time that grows with the square of the length.
 
 For training with bfloat16 a layer is written out here, with its gradient, both directions side by side. One step of one
-direction, the gates in the order in which `nn.LSTM` keeps them:
+direction, as in `nn.LSTM`:
 
     i, f, o = σ(x Wᵢₙ + h W + b)       gates
-    g       = tanh(x Wᵢₙ + h W + b)    the third part of the same product
+    g       = tanh(x Wᵢₙ + h W + b)    another part of the same product
     c       = f ⊙ c + i ⊙ g            cell
     h       = o ⊙ tanh c               output
 

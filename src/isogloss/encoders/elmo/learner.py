@@ -139,14 +139,15 @@ class Learner:
         forward, backward, words = processes.sums([found.forward_nats, found.backward_nats, float(found.words)])
         return Perplexity(forward, backward, round(words))
 
-    def encoder(self, *, steps: int, seconds: float) -> ELMoEncoder:
+    def encoder(self, *, perplexity: Perplexity, steps: int, seconds: float) -> ELMoEncoder:
         """Return what was learned, on the CPU, with a card that tells how.
 
         Args:
+            perplexity: Of the model as it is now. Models that share layers are all measured before one is moved.
             steps: That were taken.
             seconds: That they took.
         """
-        counted, perplexity = self.text.counted, self.perplexity()
+        counted = self.text.counted
         held_out_words = [word for sentence in self.text.held_out for word in sentence]
         per_step = self.settings.rows * self.settings.unroll
         card = {

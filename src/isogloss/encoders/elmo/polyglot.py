@@ -11,6 +11,7 @@ Source: Mulcaire, Kasai and Smith (2019), "Polyglot Contextual Representations I
 arXiv:1902.09697, who share the characters as well.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +84,7 @@ def train_polyglot(
     Raises:
         TextError: A file cannot be read or holds no words.
         TrainingError: There are not two languages, one comes twice, a text is too short, the rows cannot be shared, or
-            the loss became infinite.
+            the loss became infinite. Or a language's code is none.
     """
     languages = [one.language for one in texts]
     if len(set(languages)) < max(FEWEST, len(texts)):
@@ -91,6 +92,12 @@ def train_polyglot(
             f"Texts: found those of {', '.join(languages) or 'no language'}. Expected two languages or more, each "
             f"once. Name another text, or train one language by train-lm."
         )
+    for language in languages:
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", language):
+            raise TrainingError(
+                f"Texts: found the language {language!r}. Expected a code of letters, digits, _ and -, such as en. "
+                f"Rename it."
+            )
     processes.check_rows(settings.rows)
     to_learn = {
         one.language: TextToLearn.read(
@@ -111,7 +118,7 @@ def train_polyglot(
                 learners[one.language].start(one.transfer)
         for learner in learners.values():
             learner.begin()
-        models = _Models({language: learner.model for language, learner in learners.items()})
+        models = _Models({f"of-{language}": learner.model for language, learner in learners.items()})
 
         def loss(batches: Mapping[str, StreamBatch]) -> Tensor:
             done = progress.step / loop.max_steps
@@ -138,9 +145,11 @@ def train_polyglot(
             processes=processes,
         ):
             on_step(step, loop.max_steps)
+    measured = {language: learner.perplexity() for language, learner in learners.items()}
     encoders = {}
     for language, learner in learners.items():
-        encoders[language] = encoder = learner.encoder(steps=progress.step, seconds=progress.seconds)
+        facts = {"perplexity": measured[language], "steps": progress.step, "seconds": progress.seconds}
+        encoders[language] = encoder = learner.encoder(**facts)
         encoder.card["beside"] = [other for other in languages if other != language]
     return encoders
 
@@ -151,7 +160,7 @@ class _Models(nn.ModuleDict):
     def state_dict(self, *arguments: Any, **named: Any) -> dict[str, Tensor]:
         """Leave out the recurrent layers of all languages but the first."""
         _, *others = self
-        again = tuple(f"{language}.recurrent." for language in others)
+        again = tuple(f"{name}.recurrent." for name in others)
         found = super().state_dict(*arguments, **named)
         return {name: value for name, value in found.items() if not name.startswith(again)}
 

@@ -106,7 +106,7 @@ def train_bilm(
             processes=processes,
         ):
             on_step(step, loop.max_steps)
-    return learner.encoder(steps=progress.step, seconds=progress.seconds)
+    return learner.encoder(perplexity=learner.perplexity(), steps=progress.step, seconds=progress.seconds)
 
 
 def loop_of(settings: BiLMTrainingSettings, steps: int) -> LoopSettings:
