@@ -45,6 +45,7 @@ def our_roads() -> dict[str, tuple[Any, str]]:
             ProcrustesSettings(refinements=5, selection="held_out", prior=0.0),
             "dictionary",
         ),
+        "procrustes + weighting": (ProcrustesSettings(**centred, weighting=0.3, prior=0.0), "dictionary"),
         "procrustes + refine + weighting": (ProcrustesSettings(**best, prior=0.0), "dictionary"),
         "procrustes, prior": (ProcrustesSettings(**centred, prior="auto"), "dictionary"),
         "procrustes, prior + refine + weighting": (ProcrustesSettings(**best, prior="auto"), "dictionary"),
