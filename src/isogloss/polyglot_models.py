@@ -62,7 +62,10 @@ class _Asked:
     @property
     def key(self) -> str:
         """Of the training as a whole."""
-        return artifact_key("encoder", format=FORMATS["encoder"], settings=self.steers, inputs=self.inputs)
+        return self._key_of(self.steers)
+
+    def _key_of(self, settings: Mapping[str, Any]) -> str:
+        return artifact_key("encoder", format=FORMATS["encoder"], settings=settings, inputs=self.inputs)
 
     def check_places(self) -> None:
         """Refuse folders that cannot be written or hold something else, before any work."""
@@ -72,13 +75,11 @@ class _Asked:
             )
         for language in self.corpora:
             folder = self.out / language
-            if folder.is_dir() and (folder / MANIFEST).exists():
-                before = read_manifest(folder).content
-                if "polyglot" not in before["settings"]:
-                    raise OutputError(
-                        f"{folder}: holds what train-polyglot has not made. Expected no folder, or an earlier model "
-                        f"of this kind. Choose another name for the whole, or remove it."
-                    )
+            if (folder / MANIFEST).exists() and "polyglot" not in read_manifest(folder).content["settings"]:
+                raise OutputError(
+                    f"{folder}: holds what train-polyglot has not made. Expected no folder, or an earlier model of "
+                    f"this kind. Choose another name for the whole, or remove it."
+                )
             check_place(folder, "encoder")
 
     def settings_of(self, language: str) -> dict[str, Any]:
@@ -87,9 +88,7 @@ class _Asked:
 
     def is_there(self, language: str) -> bool:
         """Whether a language's part was made before."""
-        settings = self.settings_of(language)
-        key = artifact_key("encoder", format=FORMATS["encoder"], settings=settings, inputs=self.inputs)
-        return up_to_date(self.out / language, key)
+        return up_to_date(self.out / language, self._key_of(self.settings_of(language)))
 
 
 def train_polyglot(

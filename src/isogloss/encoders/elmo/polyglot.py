@@ -67,8 +67,8 @@ def train_polyglot(
     """Train one language model for several languages, which share its recurrent layers.
 
     Args:
-        texts: One or more of each of two languages or more. The recurrent layers start with the last one's `transfer`,
-            if there is one; so let all start from one model, or none.
+        texts: Of two languages or more, each once. The recurrent layers start with the last one's `transfer`, if there
+            is one; so let all start from one model, or none.
         settings: Of each language; `rows` is how many streams each has. `epochs` counts passes over the shortest text,
             and of the others as many words are read. Nothing is pulled: `anchoring` is not used.
         seed: Of weights, dropout, samples and the order of lines.
@@ -83,8 +83,8 @@ def train_polyglot(
 
     Raises:
         TextError: A file cannot be read or holds no words.
-        TrainingError: There are not two languages, one comes twice, a text is too short, the rows cannot be shared, or
-            the loss became infinite. Or a language's code is none.
+        TrainingError: There are not two languages, one comes twice, a code has odd characters, a text is too short, the
+            rows cannot be shared, or the loss became infinite.
     """
     languages = [one.language for one in texts]
     if len(set(languages)) < max(FEWEST, len(texts)):
