@@ -34,20 +34,22 @@ def our_roads() -> dict[str, tuple[Any, str]]:
 
     That is a ``dictionary``, ``identical words`` (a dictionary made of them) or ``nothing`` (no dictionary at all).
     """
-    centred = {"normalisation": "unit_centre_unit"}
+    plain: dict[str, Any] = {"prior": 0.0, "weighting": 0.0}
+    centred: dict[str, Any] = {"normalisation": "unit_centre_unit"}
     best = {**centred, "refinements": 5, "weighting": 0.3}
     return {
-        "procrustes": (ProcrustesSettings(prior=0.0), "dictionary"),
-        "procrustes, centred": (ProcrustesSettings(**centred, prior=0.0), "dictionary"),
-        "procrustes, iterative": (ProcrustesSettings(normalisation="iterative", prior=0.0), "dictionary"),
-        "procrustes + refine": (ProcrustesSettings(refinements=5, prior=0.0), "dictionary"),
+        "procrustes": (ProcrustesSettings(**plain), "dictionary"),
+        "procrustes, centred": (ProcrustesSettings(**centred, **plain), "dictionary"),
+        "procrustes, iterative": (ProcrustesSettings(normalisation="iterative", **plain), "dictionary"),
+        "procrustes + refine": (ProcrustesSettings(refinements=5, **plain), "dictionary"),
         "procrustes + refine, held out": (
-            ProcrustesSettings(refinements=5, selection="held_out", prior=0.0),
+            ProcrustesSettings(refinements=5, selection="held_out", **plain),
             "dictionary",
         ),
         "procrustes + weighting": (ProcrustesSettings(**centred, weighting=0.3, prior=0.0), "dictionary"),
+        "procrustes + weighting, held out": (ProcrustesSettings(**centred, prior=0.0), "dictionary"),
         "procrustes + refine + weighting": (ProcrustesSettings(**best, prior=0.0), "dictionary"),
-        "procrustes, prior": (ProcrustesSettings(**centred, prior="auto"), "dictionary"),
+        "procrustes, prior": (ProcrustesSettings(**centred, prior="auto", weighting=0.0), "dictionary"),
         "procrustes, prior + refine + weighting": (ProcrustesSettings(**best, prior="auto"), "dictionary"),
         "rcsls": (RCSLSSettings(), "dictionary"),
         "self-learning, identical": (SelfLearningSettings(prior=0.0, weighting=0.3), "nothing"),

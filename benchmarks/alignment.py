@@ -83,15 +83,17 @@ ROADS = (
     ),
     Road("words in context", ParallelSettings(prior=0.0), "parallel text"),
     Road("words in context, prior", ParallelSettings(), "parallel text"),
-    Road("procrustes", ProcrustesSettings(prior=0.0), "links"),
+    Road("procrustes", ProcrustesSettings(prior=0.0, weighting=0.0), "links"),
 )
 """A further road is one more line here, or in `our_roads` if it is to be compared with other tools as well."""
 
 MAPS = {
     "none": None,
-    "procrustes, dictionary": Road("procrustes", ProcrustesSettings(prior=0.0), "dictionary"),
-    "procrustes, dictionary, prior": Road("procrustes", ProcrustesSettings(prior="auto"), "dictionary"),
-    "self-learning, identical words, prior": Road("self-learning", SelfLearningSettings(), "nothing", guide_layer=0),
+    "procrustes, dictionary": Road("procrustes", ProcrustesSettings(prior=0.0, weighting=0.0), "dictionary"),
+    "procrustes, dictionary, prior": Road("procrustes", ProcrustesSettings(prior="auto", weighting=0.0), "dictionary"),
+    "self-learning, identical words, prior": Road(
+        "self-learning", SelfLearningSettings(weighting=0.0), "nothing", guide_layer=0
+    ),
     "parallel text": Road("words in context", ParallelSettings(prior=0.0), "parallel text"),
     "parallel text, prior": Road("words in context", ParallelSettings(), "parallel text"),
 }

@@ -63,7 +63,7 @@ def main() -> None:
     dictionary = read_dictionary(
         arguments.data / "dict" / f"{first}-{second}.train.tsv", source=first, target=second
     ).reversed()
-    method = ProcrustesSettings(normalisation="unit_centre_unit", too_few_pairs="complete")
+    method = ProcrustesSettings(normalisation="unit_centre_unit", too_few_pairs="complete", weighting=0.0)
     pairs = zip(anchors[second], anchors[first], strict=True)
     alignments = [fit_alignment(*pair, dictionary=dictionary, settings=method) for pair in pairs]
     space = SharedSpace.of(first, encoders=encoders, alignments=alignments)

@@ -303,7 +303,7 @@ def test_unrelated_spaces_end_with_status_3_and_leave_nothing_behind(command, tm
             ("--source-model", "{gl}", "--target-model", "{gl}", "--source-text", "{fit}", "--target-text", "{fit}"),
             r"--source-text: procrustes reads no raw text. Expected none here. Leave it out, or choose --method adver",
         ),
-        (("--weighting", 2), r"weighting: found 2.0. .*less than or equal to 1. Change it"),
+        (("--weighting", 2), r"weighting: found 2. Expected a value less than or equal to 1 or 'held_out'. Change"),
         (("--method", "rcsls", "--weighting", 0.3), r"weighting: rcsls has no such setting"),
         (("--method", "guessing"), r"--method: found 'guessing'. Expected one of procrustes, rcsls, self"),
         (("--guide", 7), r"guide: found layer 7; the anchors have 0, 2. Expected one of these. Choose one"),

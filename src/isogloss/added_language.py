@@ -50,12 +50,14 @@ def roads_for(words: int, *, dictionary: bool) -> tuple[Road, ...]:
     from isogloss.mapping.settings import ProcrustesSettings, SelfLearningSettings
 
     normalisation = "unit_centre_unit" if words >= ROOMY_TEXT else "unit"
-    closed_form = ProcrustesSettings(normalisation=normalisation, too_few_pairs="complete", prior=PRIOR)
+    closed_form = ProcrustesSettings(normalisation=normalisation, too_few_pairs="complete", prior=PRIOR, weighting=0.0)
     if dictionary:
         return (Road("the dictionary", closed_form, needs_dictionary=True),)
     return (
-        Road("words spelt alike, and what grows from them", SelfLearningSettings(seed_pairs="identical")),
-        Road("kindred words, and what grows from them", SelfLearningSettings(seed_pairs="cognates")),
+        Road(
+            "words spelt alike, and what grows from them", SelfLearningSettings(seed_pairs="identical", weighting=0.0)
+        ),
+        Road("kindred words, and what grows from them", SelfLearningSettings(seed_pairs="cognates", weighting=0.0)),
         Road("words spelt alike", closed_form),
     )
 

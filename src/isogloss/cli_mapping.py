@@ -135,7 +135,8 @@ def align(
         str | None, typer.Option(help="Which round is kept: closeness, or held_out (a tenth of the dictionary).")
     ] = None,
     weighting: Annotated[
-        float | None, typer.Option(help="For the look-up: power of each direction's correlation, from 0 to 1.")
+        str | None,
+        typer.Option(help="For the look-up: power of each direction's correlation, from 0 to 1, or held_out."),
     ] = None,
     seed_pairs: Annotated[
         str | None, typer.Option(help="Of self-learning: dictionary, identical, numerals, cognates or none.")
@@ -183,7 +184,7 @@ def align(
         "normalisation": normalisation,
         "refinements": refinements,
         "selection": selection,
-        "weighting": weighting,
+        "weighting": None if weighting is None else options_of([f"weighting={weighting}"])["weighting"],
         "seed_pairs": seed_pairs,
         "too_few_pairs": "complete" if few_pairs else None,
     }

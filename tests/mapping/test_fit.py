@@ -157,7 +157,7 @@ def test_refinement_helps_where_pairs_are_few():
     test_pairs = BilingualDictionary("gl", "es", tuple((f"gl{row}", f"es{row}") for row in range(100, 300)))
 
     def precision(refinements: int) -> float:
-        settings = ProcrustesSettings(too_few_pairs="complete", refinements=refinements)
+        settings = ProcrustesSettings(too_few_pairs="complete", refinements=refinements, weighting=0.0)
         alignment = fit_alignment(one, two, dictionary=dictionary_of(14), settings=settings)
         assert len(alignment.details.get("pairs_by_round", [])) == (refinements + 1 if refinements else 0)
         return translation_precision(alignment, one, two, test_pairs).precision(1)
@@ -273,6 +273,9 @@ def test_weights_serve_the_look_up_and_leave_the_map_alone():
     assert torch.equal(plain.apply(one.vectors), weighted.apply(one.vectors))
     assert weighted.details["weighting"] == 1.0
     assert "weighting" not in plain.details
+    by_default = fit_alignment(one, two, dictionary=dictionary_of(150))
+    assert by_default.details["weighting"] == 0.5, "held-out pairs choose a weight where it helps"
+    assert torch.equal(by_default.matrix, plain.matrix)
     test_pairs = BilingualDictionary("gl", "es", tuple((f"gl{row}", f"es{row}") for row in range(150, 300)))
     scores = [translation_precision(each, one, two, test_pairs).precision(1) for each in (plain, weighted)]
     assert scores[1] > scores[0] + 0.05

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isogloss.mapping.retrieval import nearest
-from isogloss.mapping.weighting import symmetric_weighting
+from isogloss.mapping.weighting import EXPONENTS, chosen_weighting, held_out_weighting, symmetric_weighting
 
 
 def normal(seed: int, *shape: int) -> torch.Tensor:
@@ -101,3 +101,47 @@ def test_arguments_stay_untouched_and_float32_is_solved_in_float64():
     A, B = symmetric_weighting(source, target, exponent=0.3)
     assert (A.dtype, B.dtype) == (torch.float64, torch.float64)
     assert torch.equal(source, before)
+
+
+def with_noise_of_its_own(each: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ten directions that two languages share, and thirty in which each goes its own way, if asked to."""
+    shared = normal(1, 500, 10)
+    return tuple(
+        torch.cat([shared + 0.1 * normal(seed, 500, 10), each * normal(seed + 1, 500, 30)], dim=1)
+        @ rotation(seed + 2, 40)
+        for seed in (2, 5)
+    )
+
+
+def test_held_out_pairs_choose_a_weight_where_directions_differ():
+    source, target = with_noise_of_its_own(1)
+    folds = torch.arange(500) % 5
+    assert held_out_weighting(source, target, folds=folds) == max(EXPONENTS)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_held_out_pairs_choose_none_where_noise_is_a_like_share_of_every_direction(seed):
+    deviations = torch.arange(1, 21, dtype=torch.float64).pow(-0.5)
+    meanings = normal(seed, 400, 20)
+    source = (meanings + 0.5 * normal(seed + 10, 400, 20)) * deviations
+    target = (meanings + 0.5 * normal(seed + 20, 400, 20)) * deviations @ rotation(2, 20)
+    assert held_out_weighting(source, target, folds=torch.arange(400) % 5) == 0.0
+
+
+def test_too_few_pairs_to_hold_any_out_choose_none():
+    source, target = (side[:9] for side in with_noise_of_its_own(1))
+    assert held_out_weighting(source, target, folds=torch.arange(9) % 5) == 0.0
+
+
+def test_translations_of_one_word_all_count_as_right():
+    """Every word has two translations, a near one and a far one; the near one is found whatever is weighed."""
+    words = normal(1, 100, 8)
+    source, target = torch.cat([words, words]), torch.cat([words, words + 0.01 * normal(2, 100, 8)])
+    assert held_out_weighting(source, target, folds=torch.arange(200) % 100 % 5) == 0.0
+
+
+def test_a_number_is_taken_as_it_is_and_the_seed_decides_the_folds():
+    source, target = with_noise_of_its_own(1)
+    pairs = [(row, row) for row in range(500)]
+    assert chosen_weighting(source, target, pairs, 0.15, seed=1) == 0.15
+    assert {chosen_weighting(source, target, pairs, "held_out", seed=seed) for seed in (1, 1, 2)} == {max(EXPONENTS)}

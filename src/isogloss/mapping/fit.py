@@ -27,6 +27,7 @@ from isogloss.mapping.settings import (
     RCSLSSettings,
     SelfLearningSettings,
 )
+from isogloss.mapping.weighting import chosen_weighting, symmetric_weighting
 
 logger = logging.getLogger(__name__)
 
@@ -95,6 +96,7 @@ def fit_procrustes(
     source = normalise(source_anchors, settings.normalisation)
     target = normalise(target_anchors, settings.normalisation)
     prior = chosen_prior(source.vectors, target.vectors, pairs, settings.prior, seed=seed)
+    weighting = chosen_weighting(source.vectors, target.vectors, pairs, settings.weighting, seed=seed)
     matrix, rank = _solve(source, target, pairs, prior)
     width = source_anchors.width
     if len(pairs) < width:
@@ -151,7 +153,7 @@ def fit_procrustes(
         matrix=matrix,
         pairs=used,
         settings=settings,
-        weighting=settings.weighting,
+        weighting=weighting,
         details=details,
     )
 
@@ -167,7 +169,7 @@ def fit_induced(
     closed_form = ProcrustesSettings(
         normalisation=settings.normalisation,
         scale=settings.scale,
-        weighting=getattr(settings, "weighting", 0.0),
+        weighting=settings.weighting if isinstance(settings, SelfLearningSettings) else 0.0,
         prior=settings.prior,
         too_few_pairs="complete",
     )
@@ -286,8 +288,6 @@ def _alignment(
     target_scale = mean_norm_scale(target_anchors) if by_mean_norm else 1.0
     weightings = (None, None)
     if weighting > 0:
-        from isogloss.mapping.weighting import symmetric_weighting
-
         weightings = symmetric_weighting(source.vectors[pairs[:, 0]], target.vectors[pairs[:, 1]], exponent=weighting)
         details = {**details, "weighting": weighting}
     return Alignment(

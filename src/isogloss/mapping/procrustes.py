@@ -125,7 +125,7 @@ def _with_identity(M: Float64[Tensor, "width width"], weight: float) -> Float64[
 PRIORS = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0)
 """What `held_out_prior` chooses from, weakest first."""
 FOLDS = 5
-"""Parts into which it divides the dictionary; each in turn is held out."""
+"""Parts into which a dictionary is divided; each in turn is held out."""
 
 
 def chosen_prior(
@@ -148,9 +148,14 @@ def chosen_prior(
     if prior != "held_out":
         return prior
     rows, columns = torch.tensor(pairs).unbind(dim=1)
+    return held_out_prior(source[rows], target[columns], folds=folds_of(rows, seed=seed))
+
+
+def folds_of(rows: Int64[Tensor, " pairs"], *, seed: int) -> Int64[Tensor, " pairs"]:
+    """Deal out pairs to `FOLDS` folds at random, all pairs of a source word to the same."""
     words, word_of = rows.unique(return_inverse=True)
     order = torch.from_numpy(numpy_generator(seed, "held-out pairs for the prior").permutation(len(words)))
-    return held_out_prior(source[rows], target[columns], folds=(order % FOLDS)[word_of])
+    return (order % FOLDS)[word_of]
 
 
 def held_out_prior(

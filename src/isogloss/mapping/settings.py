@@ -12,6 +12,9 @@ Normalisation = Literal["none", "unit", "centre", "unit_centre_unit", "iterative
 Prior = Annotated[float, Field(ge=0)] | Literal["auto", "held_out"]
 """Weight of the identity beside the pairs; or how it is chosen, see `ProcrustesSettings.prior`."""
 
+Weighting = Annotated[float, Field(ge=0, le=1)] | Literal["held_out"]
+"""Exponent of directions' correlations for the look-up; or how it is chosen, see `ProcrustesSettings.weighting`."""
+
 
 class ProcrustesSettings(Settings):
     """Road 1: a dictionary and a closed form, with rounds of refinement if wanted."""
@@ -48,10 +51,10 @@ class ProcrustesSettings(Settings):
     neighbourhood: PositiveInt = 10
     """Neighbours that CSLS looks at, K in Conneau et al. (2018)."""
 
-    weighting: Annotated[float, Field(ge=0, le=1)] = 0.0
+    weighting: Weighting = "held_out"
     """For looking up translations only: every direction is weighted by its correlation between the languages, to this
-    power. 0 leaves all alike; 0.3 translates a little better. The rotation, and all vectors that it maps, stay as
-    they are."""
+    power. 0 leaves all alike, 0.3 translates a little better as a rule; ``held_out`` takes what helps pairs held out
+    from the fit. The rotation, and all vectors that it maps, stay as they are."""
 
     prior: Prior = "held_out"
     """Weight of the identity beside the pairs, for models that were started from one another and so share a space
@@ -254,7 +257,7 @@ class SelfLearningSettings(Settings):
     final_rounds: PositiveInt = 5
     """Rounds with these."""
 
-    weighting: Annotated[float, Field(ge=0, le=1)] = 0.0
+    weighting: Weighting = "held_out"
     """As in `ProcrustesSettings`."""
 
     prior: Annotated[float, Field(ge=0)] | Literal["auto"] = "auto"

@@ -11,6 +11,9 @@ back afterwards, each side's in its own canonical directions, so that vectors ke
 Translations are then neighbours among the rows of X A and Y B. With S^e = 1 that is X U against Y V, a rotation of
 each.
 
+Which exponent serves best depends on the vectors: where noise is the same in all directions, none does.
+`held_out_weighting` lets pairs tell that had no part in A and B.
+
 Receives the normalised anchors of dictionary pairs; hands on A and B. They serve the look-up alone: vectors for a
 parser keep their distances and are only rotated.
 
@@ -19,9 +22,15 @@ multi-step framework of linear transformations (whitening, re-weighting, de-whit
 pairs for many directions the correlations would all be near 1.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor
+
+from isogloss.mapping.procrustes import FOLDS, folds_of
+from isogloss.mapping.retrieval import nearest
 
 RIDGE = 0.3
 """Added to the variance of every direction, as a share of the mean variance."""
@@ -38,14 +47,100 @@ def symmetric_weighting(
         exponent: Of the correlations; 0 weighs all directions alike.
         ridge: See `RIDGE`.
     """
-    X, Y = source.double(), target.double()
-    whiten_X, unwhiten_X = _whitening(X, ridge)
-    whiten_Y, unwhiten_Y = _whitening(Y, ridge)
-    U, S, Vh = torch.linalg.svd(whiten_X @ X.mT @ Y @ whiten_Y)
-    V, weights = Vh.mT, S**exponent
-    A = whiten_X @ (U * weights) @ U.mT @ unwhiten_X @ U
-    B = whiten_Y @ (V * weights) @ V.mT @ unwhiten_Y @ V
-    return A, B
+    return _Canonical.of(source, target, ridge=ridge).weighted(exponent)
+
+
+EXPONENTS = (0.0, 0.15, 0.3, 0.5)
+"""What `held_out_weighting` chooses from, weakest first."""
+
+
+def held_out_weighting(
+    source: Float[Tensor, "pairs width"], target: Float[Tensor, "pairs width"], *, folds: Int64[Tensor, " pairs"]
+) -> float:
+    """Choose the exponent by pairs that the weighting has not seen.
+
+    For each of `EXPONENTS` every word looks for its translations among the words of the whole dictionary, by CSLS, with
+    weights found from the other folds. The exponent that finds most is taken, of several the weakest; but 0, which
+    leaves all directions alike, unless the gain over 0 is more than two of its standard errors.
+
+    Args:
+        source: Normalised anchors.
+        target: Those of their translations, in the same order.
+        folds: Of each pair, from 0; pairs of one word should share a fold.
+
+    Returns:
+        An exponent for `symmetric_weighting`; 0 with fewer than two pairs a fold, since nothing can be held out.
+    """
+    if len(folds.unique()) < FOLDS or len(source) < 2 * FOLDS:
+        return 0.0
+    words, word_of = source.unique(dim=0, return_inverse=True)
+    translations, translation_of = target.unique(dim=0, return_inverse=True)
+    right = torch.zeros(len(words), len(translations), dtype=torch.bool)
+    right[word_of, translation_of] = True
+    hits = torch.zeros(len(EXPONENTS), len(words))
+    for fold in folds.unique():
+        aside = word_of[folds == fold].unique()
+        canonical = _Canonical.of(source[folds != fold], target[folds != fold], ridge=RIDGE)
+        for row, exponent in zip(hits, EXPONENTS, strict=True):
+            A, B = (side.float() for side in canonical.weighted(exponent))
+            found, _ = nearest(words[aside].float() @ A, translations.float() @ B, k=1)
+            row[aside] = right[aside, found[:, 0]].float()
+    best = int(hits.mean(dim=1).argmax())
+    gain = hits[best] - hits[0]
+    return EXPONENTS[best] if float(gain.mean()) > 2 * float(gain.std()) / len(gain) ** 0.5 else 0.0
+
+
+def chosen_weighting(
+    source: Float[Tensor, "source_types width"],
+    target: Float[Tensor, "target_types width"],
+    pairs: Sequence[tuple[int, int]],
+    weighting: float | str,
+    *,
+    seed: int,
+) -> float:
+    """Return the exponent that held-out pairs choose, if they are to choose it, and any other as it is.
+
+    Args:
+        source: Normalised anchors.
+        target: Normalised anchors in the space to be shared.
+        pairs: A dictionary, as rows of both.
+        weighting: See `ProcrustesSettings`.
+        seed: Of which words are held out together.
+    """
+    if weighting != "held_out":
+        return float(weighting)
+    rows, columns = torch.tensor(pairs).unbind(dim=1)
+    return held_out_weighting(source[rows], target[columns], folds=folds_of(rows, seed=seed))
+
+
+@dataclass(frozen=True, eq=False)
+class _Canonical:
+    """Directions of two languages that correspond, strongest first, and how to whiten each side and take it back."""
+
+    whiten_source: Float64[Tensor, "width width"]
+    unwhiten_source: Float64[Tensor, "width width"]
+    whiten_target: Float64[Tensor, "width width"]
+    unwhiten_target: Float64[Tensor, "width width"]
+    source_directions: Float64[Tensor, "width width"]
+    correlations: Float64[Tensor, " width"]
+    target_directions: Float64[Tensor, "width width"]
+
+    @classmethod
+    def of(
+        cls, source: Float[Tensor, "pairs width"], target: Float[Tensor, "pairs width"], *, ridge: float
+    ) -> "_Canonical":
+        X, Y = source.double(), target.double()
+        whiten_X, unwhiten_X = _whitening(X, ridge)
+        whiten_Y, unwhiten_Y = _whitening(Y, ridge)
+        U, S, Vh = torch.linalg.svd(whiten_X @ (X.mT @ Y) @ whiten_Y)
+        return cls(whiten_X, unwhiten_X, whiten_Y, unwhiten_Y, U, S, Vh.mT)
+
+    def weighted(self, exponent: float) -> tuple[Float64[Tensor, "width width"], Float64[Tensor, "width width"]]:
+        """Return A and B of an exponent."""
+        U, V, weights = self.source_directions, self.target_directions, self.correlations**exponent
+        A = self.whiten_source @ (U * weights) @ U.mT @ self.unwhiten_source @ U
+        B = self.whiten_target @ (V * weights) @ V.mT @ self.unwhiten_target @ V
+        return A, B
 
 
 def _whitening(
