@@ -12,6 +12,8 @@ from isogloss.errors import AlignmentError
 from isogloss.lexicon.anchors import Anchors
 from isogloss.lexicon.dictionary import BilingualDictionary
 from isogloss.mapping.alignment import Alignment
+from isogloss.mapping.fit import fit_procrustes
+from isogloss.mapping.normalisation import normalise
 from isogloss.mapping.retrieval import (
     BLOCK,
     TranslationScores,
@@ -21,6 +23,7 @@ from isogloss.mapping.retrieval import (
     nearest_both_ways,
     translation_precision,
 )
+from isogloss.mapping.settings import ProcrustesSettings
 from isogloss.mapping.weighting import symmetric_weighting
 
 
@@ -304,3 +307,24 @@ def test_without_weightings_aligned_vectors_are_compared():
     own, theirs = in_one_space(alignment, source, target)
     assert torch.allclose(own, alignment.apply(source.vectors) - 3.0, atol=1e-5)
     assert torch.allclose(own, theirs, atol=1e-5)
+
+
+@pytest.mark.parametrize("normalisation", ["unit_centre_unit", "iterative"])
+def test_words_are_looked_up_as_they_were_when_the_map_was_found(normalisation):
+    """Words of very different lengths around a common offset: each must be centred as the unit vector it was."""
+    planted_map = torch.linalg.qr(normal(2, 6, 6).double()).Q
+    directions = torch.nn.functional.normalize(normal(1, 300, 6).double() + 2.0, dim=1)
+    lengths = (normal(3, 300, 1).double() * 0.5).exp()
+    words = [str(row) for row in range(300)]
+    source = Anchors.of_vectors(words, (lengths * directions).float(), language="en")
+    target = Anchors.of_vectors(words, (directions @ planted_map).float(), language="es")
+    pairs = BilingualDictionary("en", "es", tuple((word, word) for word in words[:100]))
+    alignment = fit_procrustes(
+        source, target, dictionary=pairs, settings=ProcrustesSettings(normalisation=normalisation, weighting=0.0)
+    )
+    own, _ = in_one_space(alignment, source, target)
+    if normalisation == "unit_centre_unit":
+        fitted = normalise(source, normalisation).vectors @ alignment.matrix
+        assert torch.allclose(torch.nn.functional.normalize(own.double(), dim=1), fitted, atol=1e-5)
+    rest = BilingualDictionary("en", "es", tuple((word, word) for word in words[100:]))
+    assert translation_precision(alignment, source, target, rest).precision(1) > 0.95

@@ -70,6 +70,15 @@ def test_a_planted_rotation_is_found_from_nothing(seed):
     )
 
 
+def test_runs_begin_from_words_whose_translations_are_among_them():
+    """Of a word and its translation only one is in a half of the words; shapes of halves would not do here."""
+    source, order = space(1), torch.randperm(TYPES, generator=torch.Generator().manual_seed(1))
+    found = self_learn(source, noisy(source @ rotation(9, WIDTH), 0.1)[order], settings=QUICK, seed=1)
+    assert found.succeeded, found.diagnosis
+    assert len(found.runs) == 2
+    assert float((order[found.pairs[:, 1]] == found.pairs[:, 0]).double().mean()) > 0.8
+
+
 def test_without_noise_the_map_is_exact():
     source, planted = space(1), rotation(9, WIDTH)
     found = self_learn(source, source @ planted, settings=QUICK, seed=1)

@@ -1,10 +1,15 @@
 """Symmetric weighting: rotations of each side where nothing is weighed, and shared directions above noise."""
 
+import itertools
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from isogloss.errors import AlignmentError
+from isogloss.mapping import weighting
+from isogloss.mapping.procrustes import folds_of
 from isogloss.mapping.retrieval import nearest
 from isogloss.mapping.weighting import EXPONENTS, chosen_weighting, held_out_weighting, symmetric_weighting
 
@@ -66,8 +71,8 @@ def test_directions_that_correspond_weigh_more_than_noise():
     source = torch.cat([shared, normal(2, 400, 1)], dim=1)
     target = torch.cat([shared, normal(3, 400, 1)], dim=1)
     A, B = symmetric_weighting(source, target, exponent=1.0, ridge=1e-9)
-    for weighting in (A, B):
-        lengths = weighting.norm(dim=1)  # what becomes of a step along each direction
+    for side in (A, B):
+        lengths = side.norm(dim=1)  # what becomes of a step along each direction
         assert lengths[0] == pytest.approx(1, abs=0.05)
         assert lengths[1] < 0.2  # a chance correlation of 400 pairs is about 1 / √400
 
@@ -103,6 +108,10 @@ def test_arguments_stay_untouched_and_float32_is_solved_in_float64():
     assert torch.equal(source, before)
 
 
+def pairs_of(words: int) -> list[tuple[int, int]]:
+    return [(row, row) for row in range(words)]
+
+
 def with_noise_of_its_own(each: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Ten directions that two languages share, and thirty in which each goes its own way, if asked to."""
     shared = normal(1, 500, 10)
@@ -116,7 +125,7 @@ def with_noise_of_its_own(each: int) -> tuple[torch.Tensor, torch.Tensor]:
 def test_held_out_pairs_choose_a_weight_where_directions_differ():
     source, target = with_noise_of_its_own(1)
     folds = torch.arange(500) % 5
-    assert held_out_weighting(source, target, folds=folds) == max(EXPONENTS)
+    assert held_out_weighting(source, target, pairs_of(500), folds=folds) == max(EXPONENTS)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -125,23 +134,52 @@ def test_held_out_pairs_choose_none_where_noise_is_a_like_share_of_every_directi
     meanings = normal(seed, 400, 20)
     source = (meanings + 0.5 * normal(seed + 10, 400, 20)) * deviations
     target = (meanings + 0.5 * normal(seed + 20, 400, 20)) * deviations @ rotation(2, 20)
-    assert held_out_weighting(source, target, folds=torch.arange(400) % 5) == 0.0
+    assert held_out_weighting(source, target, pairs_of(400), folds=torch.arange(400) % 5) == 0.0
+
+
+def test_where_vectors_are_zero_nothing_is_chosen_and_no_weight_is_found():
+    source, target = with_noise_of_its_own(1)
+    folds = torch.arange(500) % 5
+    assert held_out_weighting(0 * source, target, pairs_of(500), folds=folds) == 0.0
+    assert held_out_weighting(source, 0 * target, pairs_of(500), folds=folds) == 0.0
+    with pytest.raises(
+        AlignmentError, match=r"^Weighting: the vectors of all 500 pairs are zero on one side\. Expected"
+    ):
+        symmetric_weighting(source, 0 * target, exponent=0.3)
 
 
 def test_too_few_pairs_to_hold_any_out_choose_none():
-    source, target = (side[:9] for side in with_noise_of_its_own(1))
-    assert held_out_weighting(source, target, folds=torch.arange(9) % 5) == 0.0
-
-
-def test_translations_of_one_word_all_count_as_right():
-    """Every word has two translations, a near one and a far one; the near one is found whatever is weighed."""
-    words = normal(1, 100, 8)
-    source, target = torch.cat([words, words]), torch.cat([words, words + 0.01 * normal(2, 100, 8)])
-    assert held_out_weighting(source, target, folds=torch.arange(200) % 100 % 5) == 0.0
-
-
-def test_a_number_is_taken_as_it_is_and_the_seed_decides_the_folds():
     source, target = with_noise_of_its_own(1)
-    pairs = [(row, row) for row in range(500)]
-    assert chosen_weighting(source, target, pairs, 0.15, seed=1) == 0.15
-    assert {chosen_weighting(source, target, pairs, "held_out", seed=seed) for seed in (1, 1, 2)} == {max(EXPONENTS)}
+    assert held_out_weighting(source, target, pairs_of(9), folds=torch.arange(9) % 5) == 0.0
+
+
+def test_translations_of_one_word_all_count_as_right(monkeypatch):
+    """Without weight a word finds the first of its two translations, with weight the second: neither is better."""
+    words, calls = 100, itertools.count()
+
+    def found(queries, targets, *, k):
+        fold, exponent = divmod(next(calls), len(EXPONENTS))
+        of_fold = torch.arange(fold % 5, words, 5)
+        return (of_fold + (words if exponent else 0))[:, None], None
+
+    monkeypatch.setattr(weighting, "nearest", found)
+    source, target = normal(1, words, 4), normal(2, 2 * words, 4)
+    both = [(row, column) for row in range(words) for column in (row, row + words)]
+    assert held_out_weighting(source, target, both, folds=torch.arange(2 * words) // 2 % 5) == 0.0
+    second = [(row, row + words) for row in range(words)]
+    assert held_out_weighting(source, target, second, folds=torch.arange(words) % 5) == EXPONENTS[1], "the weakest"
+    assert next(calls) == 2 * 5 * len(EXPONENTS)
+
+
+def test_a_number_is_taken_as_it_is():
+    source, target = with_noise_of_its_own(1)
+    assert chosen_weighting(source, target, pairs_of(500), 0.15, seed=1) == 0.15
+
+
+def test_the_seed_decides_which_pairs_are_held_out_and_a_word_keeps_its_translations():
+    rows = torch.tensor([0, 0, 1, 2, 3, 4, 5, 6, 7, 7, 7])
+    folds = [folds_of(rows, seed=seed) for seed in (1, 1, 2)]
+    assert torch.equal(folds[0], folds[1])
+    assert not torch.equal(folds[0], folds[2])
+    assert all(each[0] == each[1] and len(each[8:].unique()) == 1 for each in folds)
+    assert all(sorted(each.unique().tolist()) == [0, 1, 2, 3, 4] for each in folds)

@@ -20,7 +20,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int64
+from jaxtyping import Float, Float32, Float64, Int64
 from torch import Tensor
 
 from isogloss.errors import AlignmentError
@@ -206,22 +206,36 @@ def in_one_space(
 ) -> tuple[Float32[Tensor, "source_types width"], Float32[Tensor, "target_types width"]]:
     """Bring two languages' anchors together for looking up translations with `nearest`.
 
-    Where the alignment centres, neighbours are sought around the centre, as when it was found; where it weighs
-    directions, both sides are weighted.
+    Words are compared as they were when the map was found: around the centre, if it centres; where the centre is one of
+    vectors of length 1 (``unit_centre_unit``, ``iterative``), every word is centred as such a vector; and where the
+    alignment weighs directions, both sides are weighted. Vectors in context, which `Alignment.apply` maps, must not be
+    bent, and are all centred alike.
     """
+    units = alignment.details.get("normalisation") in CENTRED_AS_UNITS
+    own = _centred(source_anchors, alignment.source_centre, units=units)
+    theirs = alignment.target_centre
+    targets = _centred(target_anchors, None if theirs is None else theirs / alignment.target_scale, units=units)
     if alignment.source_weighting is not None and alignment.target_weighting is not None:
-        own, theirs = source_anchors.vectors.double(), target_anchors.vectors.double()
-        if alignment.source_centre is not None:
-            own = own - alignment.source_centre
-        if alignment.target_centre is not None:
-            theirs = theirs - alignment.target_centre / alignment.target_scale
-        return (own @ alignment.source_weighting).float(), (theirs @ alignment.target_weighting).float()
-    sources = alignment.apply(source_anchors.vectors)
-    targets = target_anchors.vectors * alignment.target_scale
-    if alignment.target_centre is not None:
-        centre = alignment.target_centre.to(targets)
-        sources, targets = sources - centre, targets - centre
-    return sources, targets
+        return (own @ alignment.source_weighting).float(), (targets @ alignment.target_weighting).float()
+    return (alignment.scale * own @ alignment.matrix).float(), (alignment.target_scale * targets).float()
+
+
+CENTRED_AS_UNITS = ("unit_centre_unit", "iterative")
+"""Normalisations whose centre is that of vectors of length 1."""
+
+
+def _centred(
+    anchors: Anchors, centre: Float[Tensor, " width"] | None, *, units: bool
+) -> Float64[Tensor, "types width"]:
+    """Subtract a centre, in the anchors' own units; if it is one of unit vectors, in proportion to each length."""
+    vectors = anchors.vectors.double()
+    if centre is None:
+        return vectors
+    if not units:
+        return vectors - centre
+    lengths = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
+    mean = lengths.mean()
+    return vectors - lengths / mean * centre if mean > 0 else vectors
 
 
 def translation_precision(

@@ -8,9 +8,12 @@ gain, more neighbours are shown, until all are.
 Without any seed the first pairs come from the shape of the two spaces. A word has a profile, the sorted cosines to
 all other words of its language; words that mean the same have profiles that are alike.
 
-Whether the end is right, no dictionary need tell. Two runs begin from two halves of the seed, or of the words, that
-have nothing in common. There is one right map and there are countless wrong ones, so runs that translate the frequent
-words alike are right, and runs that do not agree are wrong, both or one of them.
+Whether the end is right, no dictionary need tell. Two runs begin from two halves of the seed that have nothing in
+common; without a seed, from the shape of all frequent words and of the more frequent half of them, and they grow on two
+halves of the words that have nothing in common. (Shapes of halves would be of little use: of a word and its
+translation only one is in a half as a rule, and profiles differ by whatever is missing.) There is one right map and
+there are countless wrong ones, so runs that translate the frequent words alike are right, and runs that do not agree
+are wrong, both or one of them.
 
 Receives two matrices of anchors, normalised and most frequent first; hands on the map, the pairs and their story.
 
@@ -110,6 +113,7 @@ def self_learn(
     X, Y = source.float(), target.float()
     runs: list[Run] = []
     best_two, agreement = (0, 0), 0.0
+    begun: dict[int, Float64[Tensor, "width width"]] = {}  # without a seed, where runs begin; it draws no lots
     for number in range(settings.runs):
         generator = torch.Generator().manual_seed(derive_seed(seed, "self-learning", number))
         # Two runs that follow one another share out one shuffling between them.
@@ -126,8 +130,11 @@ def self_learn(
             count = min(settings.types, len(X), len(Y))
             rows = torch.randperm(count, generator=halves)[half::2].sort().values
             few_X, few_Y = X[rows], Y[rows]
-            begin = similar_profiles(few_X, few_Y, neighbourhood=settings.neighbourhood)
-            matrix, _ = completed_procrustes(few_X[begin[:, 0]], few_Y[begin[:, 1]])
+            if half not in begun:
+                shaped = max(count >> half, FEWEST_WORDS)
+                begin = similar_profiles(X[:shaped], Y[:shaped], neighbourhood=settings.neighbourhood)
+                begun[half], _ = completed_procrustes(X[begin[:, 0]], Y[begin[:, 1]])
+            matrix = begun[half]
         matrix, rounds = _grow(few_X, few_Y, matrix, settings=settings, generator=generator, progress=progress)
         runs.append(_settled(X, Y, matrix, rounds, settings=settings))
         if half == 1:

@@ -102,18 +102,8 @@ def fit_sense_alignment(
         "sense_rounds": rounds,
         "ambiguous_words": [int((each.senses > 1).sum()) for each in (source, target)],
     }
-    return Alignment(
-        source=alignment.source,
-        target=alignment.target,
-        layer=alignment.layer,
-        matrix=alignment.matrix,
-        scale=alignment.scale,
-        source_centre=alignment.source_centre,
-        target_centre=alignment.target_centre,
-        target_scale=alignment.target_scale,
-        method=f"{alignment.method} on senses",
-        details={**alignment.details, "dictionary_pairs": len(dictionary), **facts},
-    )
+    details = {**alignment.details, "dictionary_pairs": len(dictionary), **facts}
+    return alignment.told_as(f"{alignment.method} on senses", details)
 
 
 def pair_senses(

@@ -257,8 +257,8 @@ class SelfLearningSettings(Settings):
     final_rounds: PositiveInt = 5
     """Rounds with these."""
 
-    weighting: Weighting = "held_out"
-    """As in `ProcrustesSettings`."""
+    weighting: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """As in `ProcrustesSettings`, but ``held_out``: pairs that were found with one weight cannot judge another."""
 
     prior: Annotated[float, Field(ge=0)] | Literal["auto"] = "auto"
     """As in `ProcrustesSettings`, for the map that is kept. The search itself knows of no identity."""

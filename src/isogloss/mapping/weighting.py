@@ -29,6 +29,8 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
+from isogloss.compute.interruption import raise_if_stop_requested
+from isogloss.errors import AlignmentError
 from isogloss.mapping.procrustes import FOLDS, folds_of
 from isogloss.mapping.retrieval import nearest
 
@@ -46,47 +48,63 @@ def symmetric_weighting(
         target: Those of their translations, in the same order.
         exponent: Of the correlations; 0 weighs all directions alike.
         ridge: See `RIDGE`.
+
+    Raises:
+        AlignmentError: All vectors of a side are zero, so that no direction stands out.
     """
     return _Canonical.of(source, target, ridge=ridge).weighted(exponent)
 
 
 EXPONENTS = (0.0, 0.15, 0.3, 0.5)
 """What `held_out_weighting` chooses from, weakest first."""
+CANDIDATES = 10_000
+"""Word types of the target among which it looks for translations."""
 
 
 def held_out_weighting(
-    source: Float[Tensor, "pairs width"], target: Float[Tensor, "pairs width"], *, folds: Int64[Tensor, " pairs"]
+    source: Float[Tensor, "source_types width"],
+    target: Float[Tensor, "target_types width"],
+    pairs: Sequence[tuple[int, int]],
+    *,
+    folds: Int64[Tensor, " pairs"],
 ) -> float:
     """Choose the exponent by pairs that the weighting has not seen.
 
-    For each of `EXPONENTS` every word looks for its translations among the words of the whole dictionary, by CSLS, with
-    weights found from the other folds. The exponent that finds most is taken, of several the weakest; but 0, which
-    leaves all directions alike, unless the gain over 0 is more than two of its standard errors.
+    For each of `EXPONENTS` every word of the dictionary looks for its translations, by CSLS, with weights found from
+    the other folds, among the `CANDIDATES` most frequent words and the dictionary's own. The exponent that finds most
+    is taken, of several the weakest; but 0, which leaves all directions alike, unless the gain over 0 is more than two
+    of its standard errors.
 
     Args:
         source: Normalised anchors.
-        target: Those of their translations, in the same order.
+        target: Normalised anchors in the space to be shared, most frequent first.
+        pairs: A dictionary, as rows of both.
         folds: Of each pair, from 0; pairs of one word should share a fold.
 
     Returns:
-        An exponent for `symmetric_weighting`; 0 with fewer than two pairs a fold, since nothing can be held out.
+        An exponent for `symmetric_weighting`; 0 with fewer than two pairs a fold, since nothing can be held out, and
+        where the pairs' vectors are all zero.
     """
-    if len(folds.unique()) < FOLDS or len(source) < 2 * FOLDS:
+    if len(folds.unique()) < FOLDS or len(pairs) < 2 * FOLDS:
         return 0.0
-    words, word_of = source.unique(dim=0, return_inverse=True)
-    translations, translation_of = target.unique(dim=0, return_inverse=True)
-    right = torch.zeros(len(words), len(translations), dtype=torch.bool)
-    right[word_of, translation_of] = True
-    hits = torch.zeros(len(EXPONENTS), len(words))
+    rows, columns = torch.tensor(pairs).unbind(dim=1)
+    candidates = torch.cat([torch.arange(min(CANDIDATES, len(target))), columns]).unique()
+    right = {(row, column) for row, column in pairs}
+    hits: list[list[bool]] = [[] for _ in EXPONENTS]
     for fold in folds.unique():
-        aside = word_of[folds == fold].unique()
-        canonical = _Canonical.of(source[folds != fold], target[folds != fold], ridge=RIDGE)
-        for row, exponent in zip(hits, EXPONENTS, strict=True):
+        raise_if_stop_requested()
+        rest, words = folds != fold, rows[folds == fold].unique()
+        if not bool(source[rows[rest]].any() and target[columns[rest]].any()):
+            return 0.0
+        canonical = _Canonical.of(source[rows[rest]], target[columns[rest]], ridge=RIDGE)
+        for found, exponent in zip(hits, EXPONENTS, strict=True):
             A, B = (side.float() for side in canonical.weighted(exponent))
-            found, _ = nearest(words[aside].float() @ A, translations.float() @ B, k=1)
-            row[aside] = right[aside, found[:, 0]].float()
-    best = int(hits.mean(dim=1).argmax())
-    gain = hits[best] - hits[0]
+            nearest_to, _ = nearest(source[words].float() @ A, target[candidates].float() @ B, k=1)
+            chosen = candidates[nearest_to[:, 0]]
+            found += [pair in right for pair in zip(words.tolist(), chosen.tolist(), strict=True)]
+    right_by_exponent = torch.tensor(hits, dtype=torch.float64)  # exponents words
+    best = int(right_by_exponent.mean(dim=1).argmax())
+    gain = right_by_exponent[best] - right_by_exponent[0]
     return EXPONENTS[best] if float(gain.mean()) > 2 * float(gain.std()) / len(gain) ** 0.5 else 0.0
 
 
@@ -109,8 +127,8 @@ def chosen_weighting(
     """
     if weighting != "held_out":
         return float(weighting)
-    rows, columns = torch.tensor(pairs).unbind(dim=1)
-    return held_out_weighting(source[rows], target[columns], folds=folds_of(rows, seed=seed))
+    rows = torch.tensor([row for row, _ in pairs])
+    return held_out_weighting(source, target, pairs, folds=folds_of(rows, seed=seed))
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +166,11 @@ def _whitening(
 ) -> tuple[Float64[Tensor, "width width"], Float64[Tensor, "width width"]]:
     """Return the inverse square root of the regularised second moments, and its inverse."""
     moments = vectors.mT @ vectors
+    if not bool(moments.any()):
+        raise AlignmentError(
+            f"Weighting: the vectors of all {len(vectors)} pairs are zero on one side. Expected some that are not, "
+            "whose directions can be weighed. Check the anchors, or set weighting = 0."
+        )
     values, directions = torch.linalg.eigh(moments)
     deviations = (values.clamp(min=0.0) + ridge * moments.diagonal().mean()).sqrt()
     return (directions / deviations) @ directions.mT, (directions * deviations) @ directions.mT
