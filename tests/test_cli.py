@@ -3,6 +3,7 @@
 import ast
 import gzip
 import importlib
+import io
 import json
 import lzma
 import os
@@ -319,6 +320,75 @@ def test_score_prints_what_the_run_found(command, tiny_run):
     assert (facts["words"], facts["las"]) == (expected.words, round(100 * expected.las, 4))
     assert facts["las_interval"][0] <= facts["las"] <= facts["las_interval"][1]
     assert f"las                  {facts['las']}" in command("score", gold, parsed).output.splitlines()
+
+
+SPLIT = """1-2	al	_	_	_	_	_	_	_	_
+1	a	_	ADP	_	_	3	case	_	_
+2	el	_	DET	_	_	3	det	_	_
+3	mar	_	NOUN	_	_	0	root	_	_
+
+"""
+WHOLE = """1	al	_	ADP	_	_	2	case	_	_
+2	mar	_	NOUN	_	_	0	root	_	_
+
+"""
+
+
+def test_score_aligns_words_that_differ(command, tmp_path):
+    (tmp_path / "gold.conllu").write_text(SPLIT, encoding="utf-8")
+    (tmp_path / "system.conllu").write_text(WHOLE, encoding="utf-8")
+    ended = command("score", tmp_path / "gold.conllu", tmp_path / "system.conllu")
+    assert ended.output.splitlines() == [
+        "The words of the two files differ: they were aligned by their characters, as in the CoNLL 2018 shared task.",
+        "Precision, recall and F1 in per cent; how many there are in each file, and how many are right.",
+        "",
+        "metric     precision  recall  F1      gold  system  right",
+        "tokens     100.00     100.00  100.00  2     2       2",
+        "sentences  100.00     100.00  100.00  1     1       1",
+        "words       50.00      33.33   40.00  3     2       1",
+        "UPOS        50.00      33.33   40.00  3     2       1",
+        "UAS         50.00      33.33   40.00  3     2       1",
+        "LAS         50.00      33.33   40.00  3     2       1",
+    ]
+    facts = json.loads(command("score", tmp_path / "gold.conllu", tmp_path / "system.conllu", "--json").output)
+    assert list(facts["metrics"]) == ["tokens", "sentences", "words", "upos", "uas", "las"]
+    counts = {"gold": 3, "system": 2, "correct": 1}
+    assert facts["metrics"]["las"] == {"precision": 50.0, "recall": 33.3333, "f1": 40.0, **counts}
+
+
+def test_score_of_two_texts_is_one_clear_error(command, tmp_path):
+    (tmp_path / "gold.conllu").write_text(SPLIT, encoding="utf-8")
+    (tmp_path / "system.conllu").write_text(WHOLE.replace("mar", "mer"), encoding="utf-8")
+    ended = command("score", tmp_path / "gold.conllu", tmp_path / "system.conllu")
+    assert (ended.status, ended.output) == (2, "")
+    assert ended.errors.startswith(
+        "isogloss: Sentence 1 of the system file: after 3 characters that are the same (white space left out) comes "
+        "'er'. Expected 'ar', as in the gold file (Sentence 1). Only trees of the same text can be compared"
+    )
+    assert ended.errors.count("\n") == 1
+
+
+@pytest.mark.parametrize("standard", ["gold", "system"])
+def test_score_reads_one_file_from_standard_input(command, tmp_path, monkeypatch, standard):
+    texts = {"gold": SPLIT, "system": WHOLE}
+    paths = {name: tmp_path / f"{name}.conllu" for name in texts}
+    for name, text in texts.items():
+        paths[name].write_text(text, encoding="utf-8")
+    expected = command("score", *paths.values()).output
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(texts[standard].encode()))))
+    assert command("score", *(paths | {standard: "-"}).values()).output == expected
+
+
+def test_faults_on_standard_input_are_placed(command, tmp_path, monkeypatch):
+    (tmp_path / "gold.conllu").write_text(SPLIT, encoding="utf-8")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(b"1\tal\n\n"))))
+    assert command("score", tmp_path / "gold.conllu", "-").errors.startswith("isogloss: standard input:1: 2 columns.")
+
+
+def test_standard_input_cannot_be_both_files(command):
+    ended = command("score", "-", "-")
+    message = "isogloss: -: both files are standard input. Expected one of them at most. Name the other.\n"
+    assert (ended.status, ended.errors) == (2, message)
 
 
 def of_run(run) -> tuple[object, ...]:

@@ -15,7 +15,7 @@ from isogloss import cli_exchange, cli_mapping, cli_models, cli_parsers
 from isogloss.cli_mapping import Json, Language, Out, Seed, Threads, Tokenised
 from isogloss.cli_models import Models
 from isogloss.errors import IsoglossError, RecipeError
-from isogloss.printing import print_facts, print_precision, print_scores, shown
+from isogloss.printing import print_comparison, print_facts, print_precision, print_scores, shown
 
 
 class Ended(Exception):
@@ -369,17 +369,17 @@ def parse(
 
 @app.command()
 def score(
-    gold: Annotated[Path, typer.Argument(help="CoNLL-U with the right trees.")],
-    system: Annotated[Path, typer.Argument(help="CoNLL-U with the trees to be judged, of the same words.")],
+    gold: Annotated[Path, typer.Argument(help="CoNLL-U with the right trees; - is standard input.")],
+    system: Annotated[Path, typer.Argument(help="CoNLL-U of the same text with the trees to be judged; or -.")],
     as_json: Json = False,
 ) -> None:
-    """Compare trees with the right ones: UAS and LAS as the official scorer has them, with 95 % intervals.
+    """Compare trees with the right ones, as the official scorer does: UAS and LAS; where words differ, F1 of all.
 
     Example: `isogloss score es-test.conllu parsed.conllu`
     """
     from isogloss.commands import score as command
 
-    print_facts(command(gold, system), as_json)
+    print_comparison(command(gold, system), as_json)
 
 
 @app.command()

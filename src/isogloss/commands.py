@@ -5,6 +5,7 @@ Each receives paths and plain values, makes one artifact or answer, and returns 
 """
 
 from collections.abc import Callable
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,7 +20,9 @@ from isogloss.stage import FORMATS
 S = TypeVar("S", bound=Settings)
 
 if TYPE_CHECKING:
+    from isogloss.corpus.sentence import Sentence
     from isogloss.encoders.elmo.embedder import ELMoEncoder
+    from isogloss.parsing.raw_scores import Matches
 
 
 def import_elmo(weights: Path, options: Path, out: Path, *, language: str) -> dict[str, Any]:
@@ -99,23 +102,49 @@ def shrink_lm(model: Path, out: Path) -> dict[str, Any]:
 
 
 def score(gold: Path, system: Path) -> dict[str, Any]:
-    """Compare two CoNLL-U files of the same words.
+    """Compare two CoNLL-U files of the same text, one of which may be standard input, ``-``.
 
     Returns:
-        UAS and LAS in per cent, with 95 % bootstrap intervals over sentences, and the number of words.
+        Where all words of both are the same: UAS and LAS in per cent, with 95 % bootstrap intervals over sentences, and
+        the number of words. Else under ``metrics``, for each of tokens, sentences, words, UPOS, UAS and LAS: precision,
+        recall and F1 in per cent, how many there are in either file, and how many of the system's are right.
+
+    Raises:
+        DataError: The texts differ, a tree is missing, or a file breaks the format.
+        RecipeError: Both files are standard input.
     """
     from isogloss.compute.randomness import numpy_generator
-    from isogloss.corpus.conllu import read_conllu
     from isogloss.parsing.attachment import sentence_scores
+    from isogloss.parsing.raw_scores import raw_scores
     from isogloss.reports.bootstrap import score_interval
 
-    found = sentence_scores(read_conllu(gold, require_trees=True), read_conllu(system, require_trees=True))
+    if str(gold) == str(system) == "-":
+        raise RecipeError("-: both files are standard input. Expected one of them at most. Name the other.")
+    right, answer = _trees(gold), _trees(system)
+    if [each.forms for each in right] != [each.forms for each in answer]:
+        scores = raw_scores(right, answer)
+        return {"metrics": {each.name: _in_per_cent(getattr(scores, each.name)) for each in fields(scores)}}
+    found = sentence_scores(right, answer)
     facts: dict[str, Any] = {"words": sum(score.words for score in found)}
     for measure in ("uas", "las"):
         interval = score_interval(found, numpy_generator(1, "score", measure), measure=measure)  # type: ignore[arg-type]
         facts[measure] = round(100 * interval.value, 4)
         facts[f"{measure}_interval"] = [round(100 * interval.low, 2), round(100 * interval.high, 2)]
     return facts
+
+
+def _trees(path: Path) -> tuple["Sentence", ...]:
+    """Read trees from a file or from standard input."""
+    from isogloss.corpus.beginning import look_at_content
+    from isogloss.corpus.conllu import iterate_numbered
+
+    source = look_at_content(path)[1] if str(path) == "-" else path
+    return tuple(sentence for _, sentence in iterate_numbered(source, require_trees=True))
+
+
+def _in_per_cent(matches: "Matches") -> dict[str, Any]:
+    shares = {name: round(100 * getattr(matches, name), 4) for name in ("precision", "recall", "f1")}
+    return {**shares, **asdict(matches)}
 
 
 def checked(kind: type[S], **values: Any) -> S:

@@ -161,6 +161,24 @@ def _print_columns(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> No
         print("  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip())
 
 
+def print_comparison(facts: dict[str, Any], as_json: bool) -> None:
+    """Print how trees compare with the right ones: a line for each fact, or for each metric where words differ."""
+    if as_json or "metrics" not in facts:
+        print_facts(facts, as_json)
+        return
+    print("The words of the two files differ: they were aligned by their characters, as in the CoNLL 2018 shared task.")
+    print("Precision, recall and F1 in per cent; how many there are in each file, and how many are right.\n")
+    rows = [
+        (
+            name.upper() if name in ("upos", "uas", "las") else name,
+            *(f"{found[share]:6.2f}" for share in ("precision", "recall", "f1")),
+            *(f"{found[count]:,}" for count in ("gold", "system", "correct")),
+        )
+        for name, found in facts["metrics"].items()
+    ]
+    _print_columns(("metric", "precision", "recall", "F1", "gold", "system", "right"), rows)
+
+
 def print_facts(facts: dict[str, Any], as_json: bool) -> None:
     """Print names and values, a line each, or as JSON."""
     if as_json:

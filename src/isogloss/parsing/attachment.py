@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Literal
 
-from isogloss.corpus.sentence import Sentence
+from isogloss.corpus.sentence import Sentence, Word
 from isogloss.errors import DataError
 
 Scope = Literal["ud", "no-punctuation"]
@@ -119,16 +119,12 @@ def universal_relation(deprel: str) -> str:
 
 def _score(gold: Sentence, system: Sentence, number: int, scope: Scope) -> AttachmentScores:
     if gold.forms != system.forms:
-        raise DataError(_difference(gold.forms, system.forms, _place(gold, number)))
+        raise DataError(_difference(gold.forms, system.forms, place_of(gold, number)))
     words = correct_heads = correct_relations = 0
     for position, (expected, found) in enumerate(zip(gold.words, system.words, strict=True), 1):
         for name, word in (("gold", expected), ("system", found)):
             if word.head is None or word.deprel is None:
-                raise DataError(
-                    f"{_place(gold, number)}, word {position} ({word.form!r}): the {name} tree has no "
-                    f"{'head' if word.head is None else 'relation'} here. Scores need a head and a relation "
-                    "for every word. Parse the sentence first, or take another file."
-                )
+                raise half_a_tree(word, name=name, place=f"{place_of(gold, number)}, word {position}")
         if scope == "no-punctuation" and expected.upos in PUNCTUATION:
             continue
         words += 1
@@ -139,7 +135,16 @@ def _score(gold: Sentence, system: Sentence, number: int, scope: Scope) -> Attac
     return AttachmentScores(words, correct_heads, correct_relations, scope)
 
 
-def _place(sentence: Sentence, number: int) -> str:
+def half_a_tree(word: Word, *, name: str, place: str) -> DataError:
+    """Return what to say of a word without head or relation, which stands at `place` in the tree called `name`."""
+    return DataError(
+        f"{place} ({word.form!r}): the {name} tree has no {'head' if word.head is None else 'relation'} here. Scores "
+        f"need a head and a relation for every word. Parse the sentence first, or take another file."
+    )
+
+
+def place_of(sentence: Sentence, number: int) -> str:
+    """Return what a sentence is called in messages: its number in the file, from 1, and its ``sent_id``."""
     name = sentence.comment("sent_id")
     return f"Sentence {number}" + (f" (sent_id {name})" if name else "")
 
@@ -154,5 +159,5 @@ def _difference(gold: Sequence[str], system: Sequence[str], place: str) -> str:
     return (
         f"{place}, word {position}: the system file has {said(found)} ({len(system)} words). Expected "
         f"{said(expected)} ({len(gold)} words), as in the gold file. Parse the words of the gold file; trees "
-        "over other words can be scored with the official scorer (`udeval` of udtools), which aligns them."
+        "over other words are scored by `raw_scores`, which aligns them, and by the command `isogloss score`."
     )
