@@ -3,7 +3,6 @@
 Results go to standard output, progress and messages to standard error.
 """
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -70,10 +69,9 @@ def run(
 
     with showing_progress() as show:
         done = run_recipe(recipe, out, overrides=tuple(set_), on_event=show)
+    print_scores(done.scores, as_json)
     if as_json:
-        print(json.dumps([score.to_row() for score in done.scores], indent=2))
         return
-    print_scores(done.scores)
     print_precision(done.precision)
     print()
     reports = done.folder / "reports"
@@ -393,8 +391,4 @@ def report(
     """
     from isogloss.reports.results import read_scores
 
-    scores = read_scores(runs)
-    if as_json:
-        print(json.dumps([score.to_row() for score in scores], indent=2))
-    else:
-        print_scores(scores)
+    print_scores(read_scores(runs), as_json)

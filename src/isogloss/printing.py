@@ -10,8 +10,13 @@ if TYPE_CHECKING:
     from isogloss.lexicon.geometry import Geometry
 
 
-def print_scores(scores: Any) -> None:
-    """Print scores as a table."""
+def print_scores(scores: Any, as_json: bool) -> None:
+    """Print scores as a table, or as JSON: a row for each score, with its shares of the gaps."""
+    if as_json:
+        from isogloss.reports.results import rows_with_gaps
+
+        print(json.dumps(rows_with_gaps(scores), indent=2))
+        return
     from rich.console import Console
 
     from isogloss.reports.tables import as_rich, as_text, score_table

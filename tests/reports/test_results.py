@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isogloss.errors import ArtifactError, OutputError
-from isogloss.reports.results import Score, gap_closed, read_scores, write_scores
+from isogloss.reports.results import Score, gap_closed, read_scores, rows_with_gaps, write_scores
 
 SCORE = Score(
     system="aligned",
@@ -125,3 +125,28 @@ def test_a_file_in_the_way_of_a_folder_is_told(tmp_path):
 )
 def test_the_gap_is_closed_by_the_way_already_come(low, score, high, share):
     assert gap_closed(low, score, high) == (share if share is None else pytest.approx(share))
+
+
+def test_rows_of_json_tell_both_gaps_between_the_bounds_of_their_own_seed():
+    scores = [
+        replace(SCORE, system=system, las=las, seed=seed, pos=pos, las_low=None, las_high=None)
+        for system, las, seed, pos in [
+            ("unaligned", 0.2, 1, "gold"),
+            ("static", 0.4, 1, "gold"),
+            ("aligned", 0.5, 1, "gold"),
+            ("supervised", 0.6, 1, "gold"),
+            ("static", 0.1, 2, "gold"),
+            ("aligned", 0.4, 2, "gold"),
+            ("supervised", 0.7, 2, "gold"),
+            ("aligned", 0.3, 1, "none"),
+        ]
+    ]
+    rows = rows_with_gaps(scores)
+    found = {(row["system"], row["seed"], row["pos"]): (row["gap_closed"], row["gap_over_static"]) for row in rows}
+    assert found["aligned", 1, "gold"] == (pytest.approx(0.75), pytest.approx(0.5))
+    assert found["aligned", 2, "gold"] == (None, pytest.approx(0.5))
+    assert found["static", 1, "gold"] == (pytest.approx(0.5), None)
+    assert (
+        found["supervised", 1, "gold"] == found["unaligned", 1, "gold"] == found["aligned", 1, "none"] == (None, None)
+    )
+    assert [Score.from_row(row) for row in rows] == scores

@@ -44,6 +44,34 @@ def test_the_gap_is_told_for_systems_between_the_bounds():
     assert shares["pos-only"] is shares["unaligned"] is shares["supervised"] is None
 
 
+def test_the_gap_over_static_vectors_is_told_beside_it():
+    (block,) = score_table(SCORES)
+    shares = {row.system: row.gap_over_static for row in block.rows}
+    assert shares["aligned"] == pytest.approx(0.5)
+    assert shares["aligned-no-dictionary"] == pytest.approx(0.25)
+    assert shares["anchors-only"] == pytest.approx(-1.25)
+    assert shares["pos-only"] is shares["unaligned"] is shares["static"] is shares["supervised"] is None
+
+
+def test_the_gap_over_static_vectors_needs_static_vectors():
+    (block,) = score_table([each for each in SCORES if each.system != "static"])
+    assert {row.gap_over_static for row in block.rows} == {None}
+
+
+def test_every_rendering_tells_both_gaps_apart():
+    table = score_table(SCORES)
+    assert "| system | POS | LAS | UAS | gap closed | gap over static | words |" in as_markdown(table)
+    assert "| 70.00 [68.00, 71.99] | 80.00 | 75.0 % | 50.0 % | 1,200 |" in as_markdown(table)
+    note = (
+        "gap closed: from unaligned to supervised, in LAS, with the same POS; gap over static: from static vectors to "
+        "supervised, in LAS, with the same POS."
+    )
+    assert note in as_markdown(table) and note in as_text(table)
+    heading, _, *_ = as_text(table).splitlines()[1:]
+    assert heading.split("  ")[-3:] == ["gap closed", "gap over static", "words"]
+    assert "80.00      75.0 %           50.0 %  1,200" in as_text(table)
+
+
 def test_bounds_count_only_for_the_same_tags():
     (block,) = score_table([*SCORES, score("aligned", 0.5, pos="none"), score("unaligned", 0.1, pos="none")])
     by_row = {(row.system, row.pos): row.gap_closed for row in block.rows}
@@ -161,6 +189,7 @@ def test_csv_reads_back_as_numbers():
         "uas_percent": "80.00",
         "uas_sd_percent": "",
         "gap_closed_percent": "75.00",
+        "gap_over_static_percent": "50.00",
         "words": "1200",
         "seeds": "1",
     }
@@ -182,6 +211,7 @@ def test_the_terminal_table_fits_eighty_columns_and_holds_every_row():
     shown = stream.getvalue()
     assert "70.00 [68.00, 71.99]" in shown and "supervised (upper bound)" in shown and "…" not in shown
     assert sum("gold" in line for line in shown.splitlines()) == 7
+    assert "80.00  75.0 %   50.0 % 1,200" in shown
 
 
 def test_a_score_below_the_lower_bound_closes_less_than_nothing():

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from isogloss.artifacts import write_atomically, writing_to
@@ -26,6 +27,11 @@ System = Literal[
     "supervised",
 ]
 """What a parser read and learned from, in the order of tables: from the lower bounds to the upper one."""
+
+GAPS: Mapping[str, System] = MappingProxyType({"gap_closed": "unaligned", "gap_over_static": "static"})
+"""Names of the shares of a gap that tables tell, each with the lower bound it is taken from, up to `supervised`."""
+BETWEEN: frozenset[System] = frozenset({"anchors-only", "static", "aligned-no-dictionary", "aligned", "anchored"})
+"""Systems for which they are told."""
 
 PosSource = Literal["none", "predicted", "gold"]
 """Where the universal part-of-speech tags came from that a parser read."""
@@ -72,12 +78,14 @@ class Score:
         """Read what `to_row` made.
 
         Args:
-            row: Keys are the field names; those with a default may be missing.
+            row: Keys are the field names; those with a default may be missing. `GAPS`, which follow from other rows,
+                are passed over.
             place: How messages begin, such as the file's name and the number of the row.
 
         Raises:
             ArtifactError: A key is missing or unknown, or a value is not what it should be.
         """
+        row = {name: value for name, value in row.items() if name not in GAPS}
         known = [field.name for field in fields(cls)]
         missing = [name for name in _REQUIRED if name not in row]
         unknown = [name for name in row if name not in known]
@@ -131,6 +139,36 @@ def gap_closed(low: float, score: float, high: float) -> float | None:
     0.5
     """
     return (score - low) / (high - low) if high > low else None
+
+
+def shares_of_gaps(system: System, las: float, bounds: Mapping[System, float]) -> dict[str, float | None]:
+    """Return for each of `GAPS` how much of it a system closes; None where it has none, or a bound is missing.
+
+    Args:
+        system: Which.
+        las: Its LAS.
+        bounds: LAS of all systems on the same test set, with the same tags.
+    """
+    high = bounds.get("supervised")
+    return {
+        name: gap_closed(bounds[lower], las, high)
+        if system in BETWEEN and system != lower and lower in bounds and high is not None
+        else None
+        for name, lower in GAPS.items()
+    }
+
+
+def rows_with_gaps(scores: Sequence[Score]) -> list[dict[str, Any]]:
+    """Return scores as JSON can say them, each with its shares of the `GAPS`, between the bounds of its own seed."""
+
+    def place(score: Score) -> tuple[str, str, str, Scope, int]:
+        return score.language, score.split, score.pos, score.scope, score.seed
+
+    bounds: dict[tuple[str, str, str, Scope, int], dict[System, float]] = {}
+    for score in scores:
+        if score.trees is None:
+            bounds.setdefault(place(score), {})[score.system] = score.las
+    return [score.to_row() | shares_of_gaps(score.system, score.las, bounds.get(place(score), {})) for score in scores]
 
 
 def _read_file(path: Path) -> list[Score]:

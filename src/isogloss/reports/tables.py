@@ -1,8 +1,9 @@
 """Tables of scores, for people: Markdown, CSV, plain text, or colours in a terminal.
 
-`score_table` puts the scores of many runs in order, one block per test set, averages seeds, and says how much
-of the gap between `unaligned` (the lower bound) and `supervised` (the upper one) each system closes. The
-renderers turn its blocks into text; here, and only here, fractions become per cent.
+`score_table` puts the scores of many runs in order, one block per test set, averages seeds, and says how much each
+system closes of two gaps that end at `supervised` (the upper bound): that from `unaligned` (the lower bound), called
+*gap closed*, and that from `static` vectors, which know no context, called *gap over static*. The renderers turn its
+blocks into text; here, and only here, fractions become per cent.
 """
 
 import csv
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, get_args
 
 from isogloss.errors import DataError
 from isogloss.parsing.attachment import Scope
-from isogloss.reports.results import PosSource, Score, System, gap_closed
+from isogloss.reports.results import PosSource, Score, System, shares_of_gaps
 
 if TYPE_CHECKING:
     import rich.table
@@ -32,16 +33,14 @@ LABELS: dict[str, str] = {
     "anchored": "anchored and aligned",
     "supervised": "supervised (upper bound)",
 }
-HEADINGS = ("system", "POS", "LAS", "UAS", "gap closed", "words")
-_COUNTED = (4, 5)
+HEADINGS = ("system", "POS", "LAS", "UAS", "gap closed", "gap over static", "words")
+_COUNTED = frozenset(HEADINGS[4:])
 """Columns that align at the right."""
 _CSV_HEADINGS = (
     *("language", "split", "scope", "unseen", "system", "pos", "trees"),
     *("las_percent", "las_low_percent", "las_high_percent", "las_sd_percent"),
-    *("uas_percent", "uas_sd_percent", "gap_closed_percent", "words", "seeds"),
+    *("uas_percent", "uas_sd_percent", "gap_closed_percent", "gap_over_static_percent", "words", "seeds"),
 )
-_BETWEEN = ("anchors-only", "static", "aligned-no-dictionary", "aligned", "anchored")
-"""Systems between the two bounds, for which the share of the gap is told."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +67,8 @@ class Row:
     uas: Average
     gap_closed: float | None
     """Share of the way from `unaligned` to `supervised` with the same tags; None where there is none."""
+    gap_over_static: float | None
+    """Share of the way from `static` to `supervised` with the same tags; None where there is none."""
     words: tuple[int, ...]
     """Words that were scored; several numbers if the test set differs between seeds."""
     upos: float | None = None
@@ -132,14 +133,15 @@ def score_table(scores: Sequence[Score]) -> tuple[Block, ...]:
 def as_markdown(blocks: Sequence[Block]) -> str:
     """Render blocks as Markdown, a heading and a table each."""
     parts = []
+    headings = _headings(blocks)
     for block in blocks:
         lines = [
             f"### {_escaped(block.title)}",
             "",
-            _markdown_row(HEADINGS),
-            "| :-- | :-- | :-- | :-- | --: | --: |",
+            _markdown_row(headings),
+            _markdown_row(["--:" if heading in _COUNTED else ":--" for heading in headings]),
         ]
-        lines += [_markdown_row(_cells(row)) for row in block.rows]
+        lines += [_markdown_row(_cells(row, headings)) for row in block.rows]
         parts.append("\n".join(lines) + "\n")
     return "\n".join([*parts, f"{_note(blocks)}\n"]) if parts else "No scores.\n"
 
@@ -153,7 +155,7 @@ def as_csv(blocks: Sequence[Block]) -> str:
         for row in block.rows:
             low, high = row.las_interval or (None, None)
             las = (row.las.mean, low, high, row.las.deviation)
-            rest = (row.uas.mean, row.uas.deviation, row.gap_closed)
+            rest = (row.uas.mean, row.uas.deviation, row.gap_closed, row.gap_over_static)
             writer.writerow(
                 [block.language, block.split, block.scope, "yes" if row.unseen else "no", row.system, row.pos]
                 + ["" if row.trees is None else row.trees]
@@ -167,12 +169,14 @@ def as_text(blocks: Sequence[Block]) -> str:
     """Render blocks as plain text, columns aligned by spaces over all blocks."""
     if not blocks:
         return "No scores.\n"
-    cells = [[_cells(row) for row in block.rows] for block in blocks]
-    widths = [max(map(_columns, column)) for column in zip(HEADINGS, *chain(*cells), strict=True)]
+    headings = _headings(blocks)
+    cells = [[_cells(row, headings) for row in block.rows] for block in blocks]
+    widths = [max(map(_columns, column)) for column in zip(headings, *chain(*cells), strict=True)]
+    right = [heading in _COUNTED for heading in headings]
     parts = []
     for block, rows in zip(blocks, cells, strict=True):
-        lines = [block.title, _text_row(HEADINGS, widths), "─" * (sum(widths) + 2 * len(widths) - 2)]
-        parts.append("\n".join(lines + [_text_row(row, widths) for row in rows]) + "\n")
+        lines = [block.title, _text_row(headings, widths, right), "─" * (sum(widths) + 2 * len(widths) - 2)]
+        parts.append("\n".join(lines + [_text_row(row, widths, right) for row in rows]) + "\n")
     return "\n".join([*parts, f"{_note(blocks)}\n"])
 
 
@@ -182,23 +186,24 @@ def as_rich(blocks: Sequence[Block]) -> "rich.table.Table":
     from rich.markup import escape
     from rich.table import Table
 
+    headings = _headings(blocks)
     table = Table(
         box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+        padding=(0, 1 if len(headings) < len(HEADINGS) else 0, 0, 0),  # all of them would not fit 80 columns else
         pad_edge=False,
         show_edge=False,
         caption=_note(blocks),
         caption_justify="left",
     )
-    for place, heading in enumerate(HEADINGS):
-        justify = "right" if place in _COUNTED else "left"
+    for place, heading in enumerate(headings):
+        justify = "right" if heading in _COUNTED else "left"
         table.add_column(heading.replace(" ", "\n"), justify=justify, no_wrap=place > 0)
     for block in blocks:
         table.add_section()
         table.add_row(f"[bold]{escape(block.title)}[/bold]")
         for row in block.rows:
             style = {"aligned": "green", "supervised": "dim"}.get(row.system)
-            table.add_row(*map(escape, _cells(row)), style=style)
+            table.add_row(*map(escape, _cells(row, headings)), style=style)
     return table
 
 
@@ -215,7 +220,7 @@ def _block(scores: Sequence[Score]) -> Block:
         return systems.index(score.system), tags.index(score.pos), float(score.trees or all_of_it)
 
     groups = [list(group) for _, group in groupby(sorted(scores, key=order), key=order)]
-    mean_las = {
+    mean_las: dict[tuple[System, PosSource], float] = {
         (group[0].system, group[0].pos): fmean(score.las for score in group)
         for group in groups
         if group[0].trees is None
@@ -224,12 +229,11 @@ def _block(scores: Sequence[Score]) -> Block:
     return Block(language, split, scope, tuple(_row(group, mean_las) for group in groups))
 
 
-def _row(scores: Sequence[Score], mean_las: Mapping[tuple[str, str], float]) -> Row:
+def _row(scores: Sequence[Score], mean_las: Mapping[tuple[System, PosSource], float]) -> Row:
     first = scores[0]
-    low, high = mean_las.get(("unaligned", first.pos)), mean_las.get(("supervised", first.pos))
-    share = interval = None
-    if first.system in _BETWEEN and low is not None and high is not None:
-        share = gap_closed(low, fmean(score.las for score in scores), high)
+    bounds: dict[System, float] = {system: las for (system, pos), las in mean_las.items() if pos == first.pos}
+    shares = shares_of_gaps(first.system, fmean(score.las for score in scores), bounds)
+    interval = None
     if len(scores) == 1 and first.las_low is not None and first.las_high is not None:
         interval = first.las_low, first.las_high
     tagged = [score.upos for score in scores if score.upos is not None]
@@ -241,7 +245,8 @@ def _row(scores: Sequence[Score], mean_las: Mapping[tuple[str, str], float]) -> 
         las=_average([score.las for score in scores]),
         las_interval=interval,
         uas=_average([score.uas for score in scores]),
-        gap_closed=share,
+        gap_closed=shares["gap_closed"],
+        gap_over_static=shares["gap_over_static"],
         words=tuple(sorted({score.words for score in scores})),
         upos=fmean(tagged) if tagged else None,
         trees=first.trees,
@@ -252,16 +257,26 @@ def _average(values: Sequence[float]) -> Average:
     return Average(fmean(values), stdev(values) if len(values) > 1 else None)
 
 
-def _cells(row: Row) -> tuple[str, ...]:
-    """Return the row as people read it, in the order of `HEADINGS`."""
+def _headings(blocks: Sequence[Block]) -> tuple[str, ...]:
+    """Return the columns that are shown: `HEADINGS`, but the gap over static vectors only where there is one."""
+    known = any(row.gap_over_static is not None for block in blocks for row in block.rows)
+    return tuple(heading for heading in HEADINGS if known or heading != "gap over static")
+
+
+def _cells(row: Row, headings: Sequence[str]) -> tuple[str, ...]:
+    """Return the row as people read it, under these headings."""
     las = _percent(row.las)
     if row.las_interval is not None:
         las += f" [{100 * row.las_interval[0]:.2f}, {100 * row.las_interval[1]:.2f}]"
     if len(row.seeds) > 1:
         las += f" (n = {len(row.seeds)})"
-    gap = "" if row.gap_closed is None else f"{100 * row.gap_closed:.1f} %".replace("-", "−")
+    gaps = [
+        "" if share is None else f"{100 * share:.1f} %".replace("-", "−")
+        for share in (row.gap_closed, row.gap_over_static)
+    ]
     pos = row.pos if row.upos is None else f"{row.pos} ({100 * row.upos:.1f} % right)"
-    return row.label, pos, las, _percent(row.uas), gap, _words(row, ",")
+    cells = row.label, pos, las, _percent(row.uas), *gaps, _words(row, ",")
+    return tuple(cell for heading, cell in zip(HEADINGS, cells, strict=True) if heading in headings)
 
 
 def _percent(average: Average) -> str:
@@ -284,6 +299,8 @@ def _note(blocks: Sequence[Block]) -> str:
         parts.append("mean ± standard deviation over n seeds")
     if any(row.gap_closed is not None for row in rows):
         parts.append("gap closed: from unaligned to supervised, in LAS, with the same POS")
+    if any(row.gap_over_static is not None for row in rows):
+        parts.append("gap over static: from static vectors to supervised, in LAS, with the same POS")
     return "; ".join(parts) + "."
 
 
@@ -295,11 +312,11 @@ def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace("|", "\\|")
 
 
-def _text_row(cells: Sequence[str], widths: Sequence[int]) -> str:
+def _text_row(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
     padded = []
-    for place, (cell, width) in enumerate(zip(cells, widths, strict=True)):
+    for cell, width, counted in zip(cells, widths, right, strict=True):
         space = " " * (width - _columns(cell))
-        padded.append(space + cell if place in _COUNTED else cell + space)
+        padded.append(space + cell if counted else cell + space)
     return "  ".join(padded).rstrip()
 
 
