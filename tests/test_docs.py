@@ -1,5 +1,7 @@
-"""The Python that our documents show works as it stands, block after block, in an empty folder."""
+"""Our documents are true: their Python works as it stands, block after block, and what they copy is what there is."""
 
+import itertools
+import json
 import re
 from pathlib import Path
 
@@ -41,3 +43,36 @@ def test_links_inside_the_documents_lead_somewhere(path):
     links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
     missing = [link for link in links if link and not (path.parent / link).exists()]
     assert not missing, f"{path.name} links to {missing}"
+
+
+def table_below(text: str, start: str) -> dict[str, dict[str, str]]:
+    """Return the first Markdown table after `start`: of each row, by its first cell, the other cells by heading."""
+    lines = text[text.index(start) :].splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("|"))
+    rows = []
+    for line in itertools.takewhile(lambda line: line.startswith("|"), lines[first:]):
+        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+    headings, _, *body = rows
+    return {name: dict(zip(headings[1:], cells, strict=True)) for name, *cells in body}
+
+
+def test_the_results_of_the_models_are_those_of_their_bundle():
+    languages = json.loads((ROOT / "models" / "bundle.json").read_text(encoding="utf-8"))["languages"]
+    text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    expected = {split: dict.fromkeys(languages, "–") for split in ("test", "pud")}
+    for code, facts in languages.items():
+        for row in facts["scores"]:
+            shares = (row["las"], row["uas"], row["upos"])
+            expected[row["split"]][code] = " / ".join(f"{100 * share:.1f}" for share in shares)
+    assert table_below(text, "### The models that come with the project") == expected
+    sure = table_below(text, "How sure the parser is")
+    added = "Turkish added"  # in the table, and not in the bundle
+    of = {heading: heading.removesuffix(" (unseen)") for heading in sure["LAS"] if heading != added}
+    assert sorted(of.values()) == sorted(languages)
+    assert sure["confidence"] == {
+        heading: "0.51" if heading == added else f"{languages[of[heading]]['confidence']:.2f}"
+        for heading in sure["LAS"]
+    }
+    assert {heading: sure["LAS"][heading] for heading in of} == {
+        heading: expected["test"][code].split(" / ")[0] for heading, code in of.items()
+    }
