@@ -14,7 +14,15 @@ from isogloss.corpus.conllu import read_conllu
 from isogloss.corpus.invented.family import FamilySettings, write_family
 from isogloss.corpus.vocabulary import RESERVED, Vocabulary
 from isogloss.encoders.elmo.settings import SIZES
-from isogloss.errors import ArtifactError, DataError, DictionaryError, OutputError, RecipeError, TextError
+from isogloss.errors import (
+    ArtifactError,
+    DataError,
+    DictionaryError,
+    OutputError,
+    RecipeError,
+    TextError,
+    TrainingError,
+)
 from isogloss.language_budget import MOST_PASSES, TextSize, training_for
 from isogloss.lexicon.seeds import SHORTEST_ALIKE
 
@@ -214,14 +222,26 @@ def test_a_language_that_a_run_has_is_refused_and_leaves_nothing(tiny_run, famil
     assert not list(tmp_path.iterdir())
 
 
-def test_a_refusal_leaves_what_an_earlier_command_made(family, models, tmp_path):
-    made = tmp_path / ".new.work" / "encoders"
-    made.mkdir(parents=True)
+@pytest.mark.parametrize("left", ["lexicon/qdo/manifest.json", "checkpoints/encoders/qdo/step-00000010.safetensors"])
+def test_a_refusal_leaves_what_an_earlier_command_made(family, models, tmp_path, left):
+    made = tmp_path / ".new.work" / left
+    made.parent.mkdir(parents=True)
+    made.touch()
     (tmp_path / "strange.tsv").write_text("ϡ\tϠ\n", encoding="utf-8")
     arguments = {"to": models.folder, "dictionary": tmp_path / "strange.tsv"}
     with pytest.raises(DictionaryError):
         add_language("qdo", family / "qdo" / "text.txt", tmp_path / "new", **arguments)
-    assert made.is_dir()
+    assert made.is_file()
+
+
+@pytest.mark.parametrize("to_a_run", [False, True])
+def test_a_text_that_is_too_short_leaves_nothing_and_the_advice_can_be_followed(tiny_run, models, tmp_path, to_a_run):
+    (tmp_path / "tiny.txt").write_text("hola mundo.\n", encoding="utf-8")
+    with pytest.raises(
+        TrainingError, match=r"1 sentences with 3 words to train on\. .* Add text\. \(In a recipe, encod"
+    ):
+        add_language("qdo", tmp_path / "tiny.txt", tmp_path / "q1", to=tiny_run.folder if to_a_run else models.folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny.txt"]
 
 
 def test_nothing_is_replaced(family, models, tmp_path):

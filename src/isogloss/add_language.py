@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,9 @@ from isogloss.language_budget import ROOMY_TEXT, size_of, training_for
 from isogloss.recipe import LanguageCorpus
 from isogloss.stage import Stage, run_stage
 from isogloss.stages import make_anchors, make_encoder
+
+MODELS, CHECKPOINTS = "models", "checkpoints"
+"""Folders within the work folder: the bundle of a run that a language is added to, and unfinished training."""
 
 
 def add_language(
@@ -174,23 +178,29 @@ def _facts_there(out: Path, language: str) -> dict[str, Any]:
 
 @contextmanager
 def _work_folder(work: Path) -> Iterator[None]:
-    """Make the work folder. If the block fails before a stage has left anything there, the folder goes again."""
+    """Make the work folder. If the block fails before a stage or a checkpoint is there to go on from, it goes again."""
     with writing_to(work):
         work.mkdir(parents=True, exist_ok=True)
     remove_drafts(work)
     try:
         yield
     except BaseException:
-        if {path.name for path in work.glob("*")} <= {"models", "dictionary.tsv"}:
+        if not _can_go_on(work):
             shutil.rmtree(work, ignore_errors=True)
         raise
+
+
+def _can_go_on(work: Path) -> bool:
+    """Whether a work folder holds a finished stage or a checkpoint; the models of a run do not count, see below."""
+    stages = (path for path in work.rglob(MANIFEST) if path.relative_to(work).parts[0] != MODELS)
+    return any(True for _ in chain(stages, (work / CHECKPOINTS).rglob("*.safetensors")))
 
 
 def _old_bundle(to: Path | None, work: Path) -> Bundle:
     """Open the models to add to; of a run, a bundle is made first, always anew: what is there may be of another run."""
     if to is None or not (Path(to) / "recipe.json").is_file():
         return open_bundle(to)
-    made = work / "models"
+    made = work / MODELS
     shutil.rmtree(made, ignore_errors=True)
     parsers = [path.name for path in sorted((Path(to) / "parsing").glob("aligned-*"))]
     tags = next((pos for pos in ("predicted", "none", "gold") if f"aligned-{pos}" in parsers), "none")
@@ -280,7 +290,7 @@ def _plan(
         | {"threads": threads, "precision": precision},
         inputs=inputs | given | {"reference": read_manifest(model).key} | pulled_by,
     )
-    checkpoints = {"checkpoints": work / "checkpoints" / encoder.name, "key": encoder.key}
+    checkpoints = {"checkpoints": work / CHECKPOINTS / encoder.name, "key": encoder.key}
     how = {"corpus": corpus, "language": language, "settings": training, "seed": seed, "precision": precision}
     lent = {"reference": model, "dictionary": pairs, "anchored": chosen.anchored}
     lent |= {"anchors": reference_anchors} if in_context else {}

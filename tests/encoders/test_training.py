@@ -263,7 +263,7 @@ def test_a_model_that_knows_nothing_is_as_perplexed_as_the_vocabulary_is_large(t
             3,
             r"3 sentences with 9 words.*at least 20 sentences \(one in 20 is held out\) and 14 words",
         ),
-        (19, r"19 sentences with 57 words to train on.*Add text, or lower held_out_every"),
+        (19, r"19 sentences with 57 words to train on.*Add text\. \(In a recipe, encoders\.held_out_every"),
     ],
 )
 def test_a_text_that_is_too_short_is_refused(tmp_path, training_settings, lines, words):

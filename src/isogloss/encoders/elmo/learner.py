@@ -51,8 +51,8 @@ class TextToLearn:
             raise TrainingError(
                 f"{corpus.path}: {counted.sentences + len(held_out)} sentences with {counted.words} words to train on. "
                 f"A language model needs at least {settings.held_out_every} sentences (one in "
-                f"{settings.held_out_every} is held out) and {2 * settings.unroll} words. Add text, or lower "
-                f"held_out_every."
+                f"{settings.held_out_every} is held out) and {2 * settings.unroll} words. Add text. (In a "
+                f"recipe, encoders.held_out_every may be lowered, too.)"
             )
         return cls(corpus, counted, held_out)
 
