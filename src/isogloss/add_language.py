@@ -12,7 +12,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -239,15 +239,15 @@ def _plan(
     bundle.check(reference)
     size = size_of(corpus, language)
     shape = json.loads((model / "settings.json").read_text(encoding="utf-8"))["model"]
-    pairs = None if dictionary is None else _write_dictionary(dictionary, language, bundle, work)
-    count = 0 if pairs is None else len(pairs.read_text(encoding="utf-8").splitlines())
-    chosen = training_for(size, BiLMSettings.model_validate(shape), pairs=count)
+    pairs = None if dictionary is None else _write_dictionary(dictionary, language, bundle, work, seed=seed)
+    chosen = training_for(size, BiLMSettings.model_validate(shape), pairs=0 if pairs is None else pairs.learned_pairs)
     training, least = chosen.settings, 5 if size.words >= ROOMY_TEXT else 2
     anchor_settings = AnchorSettings(min_count=least, max_types=30_000, max_sentences=100_000)
     precision = choose_precision(precision, choose_device("cpu"))
     read = {"language": language, "tokenised": corpus.tokenised, "max_sentences": corpus.max_sentences}
     inputs = {"text": hash_of_text(Path(corpus.text or ""))}
-    given = {} if pairs is None else {"dictionary": hash_of_text(pairs)}
+    given = {} if pairs is None else {"dictionary": hash_of_text(pairs.whole)}
+    taught = {} if pairs is None else {"dictionary": hash_of_text(pairs.learned)}
     stages: list[Stage] = []
 
     def add(name: str, kind: str, make: Callable[..., Any], settings: dict[str, Any], **more: Any) -> Stage:
@@ -288,11 +288,11 @@ def _plan(
         read
         | {"training": training.model_dump(mode="json"), "anchored": chosen.anchored}
         | {"threads": threads, "precision": precision},
-        inputs=inputs | given | {"reference": read_manifest(model).key} | pulled_by,
+        inputs=inputs | taught | {"reference": read_manifest(model).key} | pulled_by,
     )
     checkpoints = {"checkpoints": work / CHECKPOINTS / encoder.name, "key": encoder.key}
     how = {"corpus": corpus, "language": language, "settings": training, "seed": seed, "precision": precision}
-    lent = {"reference": model, "dictionary": pairs, "anchored": chosen.anchored}
+    lent = {"reference": model, "dictionary": pairs and pairs.learned, "anchored": chosen.anchored}
     lent |= {"anchors": reference_anchors} if in_context else {}
     stages[-1] = replace(encoder, arguments={**how, **checkpoints, **lent})
 
@@ -317,7 +317,7 @@ def _plan(
             "target": reference,
             "source_anchors": work / anchors.name,
             "target_anchors": reference_anchors,
-            "dictionary": pairs,
+            "dictionary": pairs and pairs.whole,
             "roads": roads,
             "seed": seed,
         },
@@ -336,7 +336,8 @@ def _plan(
             "anchors": work / anchors.name,
             "alignments": work / found.name,
             "reference_anchors": reference_anchors,
-            "dictionary": pairs,
+            "learned": pairs and pairs.learned,
+            "withheld": pairs and pairs.withheld,
             "roads": roads,
             "training": training,
             "seed": seed,
@@ -345,10 +346,24 @@ def _plan(
     return stages
 
 
-def _write_dictionary(path: Path, language: str, bundle: Bundle, work: Path) -> Path:
-    """Write a dictionary from the new language to the reference, whichever of the two stands first in its file."""
+@dataclass(frozen=True)
+class _Pairs:
+    """Files of a dictionary from the new language to the reference."""
+
+    whole: Path
+    """Of all pairs, from which the map is found in the end."""
+    learned: Path
+    """Of those that the language model learns from."""
+    withheld: Path | None
+    """Of those that only judge; none of a small dictionary."""
+    learned_pairs: int
+
+
+def _write_dictionary(path: Path, language: str, bundle: Bundle, work: Path, *, seed: int) -> _Pairs:
+    """Write a dictionary and its parts, from the new language to the reference, whichever stands first in its file."""
     from isogloss.corpus.vocabulary import Vocabulary
     from isogloss.lexicon.dictionary import write_dictionary
+    from isogloss.mapping.evidence import withhold
     from isogloss.rich_language import dictionary_towards
 
     known = Vocabulary.load(bundle.folder / bundle.reference / "vocabulary.txt").words
@@ -358,8 +373,11 @@ def _write_dictionary(path: Path, language: str, bundle: Bundle, work: Path) -> 
             f"{path}: no word of either column is known to the language model of {bundle.reference!r}. Expected lines "
             f"with a word of that language, a tab, and its translation. Check the file."
         )
-    write_dictionary(work / "dictionary.tsv", pairs)
-    return work / "dictionary.tsv"
+    learned, withheld = withhold(pairs, seed=seed)
+    files = [work / f"{part}.tsv" for part in ("dictionary", "learned", "withheld")]
+    for file, part in zip(files, (pairs, learned, withheld), strict=True):
+        write_dictionary(file, part)
+    return _Pairs(files[0], files[1], files[2] if len(withheld) else None, len(learned))
 
 
 def _assemble(bundle: Bundle, work: Path, out: Path, language: str, facts: dict[str, Any]) -> None:

@@ -118,12 +118,29 @@ def make_evidence(
     anchors: Path,
     alignments: Path,
     reference_anchors: Path,
-    dictionary: Path | None,
+    learned: Path | None,
+    withheld: Path | None,
     roads: Sequence[Road],
     training: Any,
     seed: int,
 ) -> Mapping[str, Any]:
-    """Gather in ``evidence.json`` what speaks for a new language's vectors. No tree of it is needed."""
+    """Gather in ``evidence.json`` what speaks for a new language's vectors. No tree of it is needed.
+
+    Args:
+        draft: Empty folder to fill.
+        language: The new one.
+        corpus: Its text.
+        models: Folder of the old bundle.
+        encoder: Its language model.
+        anchors: Its anchors.
+        alignments: Its map, which may rest on all of the dictionary.
+        reference_anchors: Of the reference.
+        learned: The part of the dictionary that the language model learned from.
+        withheld: The words that had no part in it; only they tell how many find their translations.
+        roads: The first one is that of the dictionary, if there is one.
+        training: Settings of the language model.
+        seed: Every random choice follows from it.
+    """
     from isogloss.bundle import open_bundle
     from isogloss.bundle_commands import JUDGED_SENTENCES
     from isogloss.corpus.sentence import Sentence
@@ -132,7 +149,7 @@ def make_evidence(
     from isogloss.encoders.elmo.streams import TextFile
     from isogloss.lexicon.anchor_files import load_anchors
     from isogloss.mapping.alignment import load_alignment
-    from isogloss.mapping.evidence import closeness, cross_validate, halves_alike
+    from isogloss.mapping.evidence import closeness, withheld_precision
     from isogloss.mapping.fit import fit_alignment
     from isogloss.mapping.shared_space import SharedSpace
     from isogloss.parsing.confidence import mean_confidence
@@ -143,6 +160,8 @@ def make_evidence(
     layer = 1 if layer == "mix" else layer
     ours, theirs = load_anchors(anchors, layer).keep(max_types=CANDIDATES), load_anchors(reference_anchors, layer)
     maps = [load_alignment(alignments / f"layer-{number}") for number in range(model.layers)]
+    taught = None if learned is None else read_dictionary_of(learned, language, bundle.reference, False)
+    near = closeness(maps[layer], ours, theirs, but=() if taught is None else taught.translations)
     card = model.card
     facts: dict[str, Any] = {
         "layer": layer,
@@ -151,30 +170,22 @@ def make_evidence(
         "share_unknown": card["share_unknown"],
         "perplexity": round((card["forward_perplexity"] * card["backward_perplexity"]) ** 0.5, 1),
         "identity_share": maps[layer].details.get("identity_share"),
-        "closeness": round(closeness(maps[layer], ours, theirs), 4),
+        "closeness": None if near is None else round(near, 4),
     }
-    if dictionary is not None:
-        pairs = read_dictionary_of(dictionary, language, bundle.reference, False)
-
-        def fit(part: Any) -> Any:
-            return fit_alignment(ours, theirs, dictionary=part, settings=roads[0].settings, seed=seed)
-
-        telling = logging.getLogger("isogloss.mapping.fit")
-        level = telling.level
-        telling.setLevel(logging.ERROR)  # that parts of a dictionary have few pairs is what they are for
+    if taught is not None:
+        facts |= {"learned_pairs": len(taught), "withheld_words": 0}
+    if taught is not None and withheld is not None:
+        aside = read_dictionary_of(withheld, language, bundle.reference, False)
+        facts["withheld_words"] = len(aside.translations)
         try:
-            found = cross_validate(fit, ours, theirs, pairs, seed=seed)
-            facts |= {
-                "dictionary_pairs": len(pairs),
-                "tested_words": found.tested_words,
-                "precision@1": round(found.precision(1), 4),
-                "precision@5": round(found.precision(5), 4),
-                "halves_alike": round(halves_alike(fit, ours, theirs, pairs, seed=seed), 4),
-            }
-        except AlignmentError as error:  # too few pairs to set any aside
+            blind = fit_alignment(ours, theirs, dictionary=taught, settings=roads[0].settings, seed=seed)
+            found = withheld_precision(blind, ours, theirs, aside)
+        except AlignmentError as error:  # no pair that was learned from has anchors on both sides
             log.warning("%s", error)
-        finally:
-            telling.setLevel(level)
+            found = None
+        if found is not None:
+            facts |= {"tested_words": found.tested_words}
+            facts |= {f"precision@{k}": round(found.precision(k), 4) for k in (1, 5)}
     assert corpus.text is not None
     text = TextFile(Path(corpus.text), language, corpus.tokenised, training.held_out_every, corpus.max_sentences)
     sentences = [

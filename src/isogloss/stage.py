@@ -20,7 +20,7 @@ FORMATS = {
     "vectors": 1,
     "parser": 2,
     "parsed": 1,
-    "evidence": 1,
+    "evidence": 2,
 }
 """Version of each kind; raise one when its content changes for the same settings and inputs."""
 

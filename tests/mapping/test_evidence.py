@@ -1,20 +1,18 @@
-"""What speaks for an alignment: a right dictionary speaks for itself, a shuffled one against itself."""
+"""What speaks for an alignment: words that had no part in it, and how near words come to their neighbours."""
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isogloss.errors import AlignmentError
 from isogloss.lexicon.anchors import Anchors
 from isogloss.lexicon.dictionary import BilingualDictionary
-from isogloss.mapping.alignment import Alignment
-from isogloss.mapping.evidence import closeness, cross_validate, halves_alike
+from isogloss.mapping.evidence import LEAST_TESTED, closeness, withheld_precision, withhold
 from isogloss.mapping.fit import fit_alignment
-from isogloss.mapping.retrieval import in_one_space, translation_precision
+from isogloss.mapping.retrieval import in_one_space
 from isogloss.mapping.settings import ProcrustesSettings
 
-WIDTH, TYPES = 8, 120
+WIDTH, TYPES = 8, 300
 ROAD = ProcrustesSettings(prior=0.0)
 
 
@@ -40,47 +38,60 @@ def fitting(source, target):
 
 def test_a_planted_rotation_is_believed_entirely():
     source, target = planted()
-    pairs, fit = dictionary_of(range(60)), fitting(source, target)
-    found = cross_validate(fit, source, target, pairs, seed=1)
-    assert (found.tested_words, found.precision(1), found.precision(5)) == (60, 1.0, 1.0)
-    assert halves_alike(fit, source, target, pairs, seed=1) == 1.0
-    assert closeness(fit(pairs), source, target) == pytest.approx(1.0, abs=1e-5)
+    learned, withheld = withhold(dictionary_of(range(TYPES)), seed=1)
+    alignment = fitting(source, target)(learned)
+    found = withheld_precision(alignment, source, target, withheld)
+    assert found is not None
+    assert (found.tested_words, found.precision(1), found.precision(5)) == (50, 1.0, 1.0)
+    assert closeness(alignment, source, target) == pytest.approx(1.0, abs=1e-5)
 
 
-def test_a_wrong_dictionary_speaks_against_itself():
+def test_a_wrong_dictionary_speaks_against_itself_even_where_vectors_were_trained_to_lie_at_its_translations():
     source, target = planted()
-    generator = torch.Generator().manual_seed(2)
-    shuffled = torch.randperm(TYPES, generator=generator).tolist()
+    shuffled = torch.randperm(TYPES, generator=torch.Generator().manual_seed(2)).tolist()
     wrong = BilingualDictionary("xx", "en", tuple((f"s{n}", f"t{other}") for n, other in enumerate(shuffled)))
-    fit = fitting(source, target)
-    # By chance one word in 120 finds its partner, five in 120 among the five nearest.
-    assert cross_validate(fit, source, target, wrong, seed=1).precision(5) < 0.15
-    assert halves_alike(fit, source, target, wrong, seed=1) < 0.5
-    assert closeness(fit(wrong), source, target) < closeness(fit(dictionary_of(range(TYPES))), source, target)
+    learned, withheld = withhold(wrong, seed=1)
+    vectors = source.vectors.clone()
+    for row, column in learned.usable(source, target):
+        vectors[row] = target.vectors[column]
+    trained = Anchors.of_vectors(source.words, vectors, language="xx", layer=1)
+    alignment = fitting(trained, target)(learned)
+    found, taught = (withheld_precision(alignment, trained, target, part) for part in (withheld, learned))
+    assert found is not None
+    assert taught is not None
+    assert taught.precision(5) == 1.0
+    assert found.precision(5) <= 0.08, "by chance 5 words in 300 have their partner among the five nearest"
 
 
-def test_every_word_is_aside_once_and_its_map_has_not_seen_it():
-    source, target = planted(noise=0.6)
-    pairs = BilingualDictionary("xx", "en", (*dictionary_of(range(30)).pairs, ("s3", "t77"), ("nowhere", "t1")))
-    aside, total = [], 0
-    hits = {1: 0, 5: 0}
+def test_too_few_words_that_can_be_looked_up_tell_nothing():
+    source, target = planted()
+    alignment = fitting(source, target)(dictionary_of(range(100)))
+    few = tuple((f"s{number}", f"t{number}") for number in range(100, 99 + LEAST_TESTED))
+    rare = tuple((f"rare{number}", f"t{number}") for number in range(100))
+    assert withheld_precision(alignment, source, target, BilingualDictionary("xx", "en", few + rare)) is None
+    enough = (*few, *rare, ("s200", "t200"))
+    assert withheld_precision(alignment, source, target, BilingualDictionary("xx", "en", enough)) is not None
 
-    def fit(part: BilingualDictionary) -> Alignment:
-        nonlocal total
-        left = {f"s{number}" for number in range(30)} - {word for word, _ in part.pairs}
-        aside.append(left)
-        alignment = fit_alignment(source, target, dictionary=part, settings=ROAD)
-        # The slow way: look each word up by itself.
-        rest = tuple(pair for pair in pairs.pairs if pair[0] in left)
-        found = translation_precision(alignment, source, target, BilingualDictionary("xx", "en", rest), at=(1, 5))
-        total += found.tested_words
-        for k in hits:
-            hits[k] += found.hits[k]
-        return alignment
 
-    found = cross_validate(fit, source, target, pairs, folds=10, seed=1)
-    assert sorted(word for left in aside for word in left) == sorted(f"s{number}" for number in range(30))
-    assert (found.tested_words, dict(found.hits)) == (total, hits)
+@given(words=st.integers(250, 1200), seed=st.integers(0, 20))
+@settings(max_examples=20)
+def test_a_tenth_but_fifty_words_at_least_are_withheld_with_all_their_translations_in_any_case(words, seed):
+    pairs = [(f"w{number}", f"t{number}") for number in range(words)]
+    pairs += [(f"W{number}", f"u{number}") for number in range(0, words, 3)]
+    whole = BilingualDictionary("xx", "en", tuple(pairs))
+    learned, withheld = withhold(whole, seed=seed)
+    ours, theirs = ({word.lower() for word, _ in part.pairs} for part in (learned, withheld))
+    assert len(theirs) == max(50, round(words / 10))
+    assert not ours & theirs
+    assert sorted(learned.pairs + withheld.pairs) == sorted(pairs)
+    assert withhold(whole, seed=seed) == (learned, withheld)
+
+
+def test_of_fewer_than_250_words_all_are_learned_from():
+    small = BilingualDictionary("xx", "en", tuple((f"w{number}", f"t{number}") for number in range(249)))
+    learned, withheld = withhold(small, seed=1)
+    assert learned == small
+    assert len(withheld) == 0
 
 
 def test_closeness_is_the_mean_cosine_to_the_csls_neighbours():
@@ -93,22 +104,15 @@ def test_closeness_is_the_mean_cosine_to_the_csls_neighbours():
     assert closeness(alignment, source, target, types=50) == pytest.approx(float(expected), abs=1e-5)
 
 
-@given(folds=st.integers(2, 12), seed=st.integers(0, 20))
-@settings(max_examples=20)
-def test_so_many_maps_are_found_as_there_are_parts(folds, seed):
+def test_closeness_leaves_out_words_that_were_led_to_their_neighbours():
     source, target = planted()
-    seen = []
-    fit = fitting(source, target)
-    cross_validate(
-        lambda part: seen.append(part) or fit(part), source, target, dictionary_of(range(40)), folds=folds, seed=seed
-    )
-    assert len(seen) == folds
-    assert all(40 - -(-40 // folds) <= len(part) <= 40 - 40 // folds for part in seen)
-
-
-def test_too_few_words_to_divide_are_refused():
-    source, target = planted()
-    with pytest.raises(
-        AlignmentError, match=r"Dictionary xx→en: 4 of its words have anchors on both sides\. Expected 10"
-    ):
-        cross_validate(fitting(source, target), source, target, dictionary_of(range(4)), seed=1)
+    away = source.vectors.clone()
+    away[:100] = torch.randn(100, WIDTH, generator=torch.Generator().manual_seed(3))
+    mixed = Anchors.of_vectors(source.words, away, language="xx", layer=1)
+    alignment = fitting(source, target)(dictionary_of(range(TYPES)))
+    led = [f"S{number}" for number in range(100, TYPES)]
+    found = closeness(alignment, mixed, target, but=led)
+    assert found is not None
+    assert found == pytest.approx(closeness(alignment, mixed, target, types=100), abs=1e-6)
+    assert found < 0.99
+    assert closeness(alignment, mixed, target, but=source.words) is None

@@ -1,122 +1,94 @@
-"""How good is an alignment where there is no test dictionary? Let the dictionary that it was found from judge it.
+"""How good are a new language's vectors where there is no test dictionary? Part of the one that there is can tell.
 
-Three witnesses, none of which sees a tree:
+Two witnesses, neither of which sees a tree:
 
-- **held-out pairs**: a tenth of the dictionary is set aside, the map is found from the rest, and the words set aside
-  are looked up; ten times, until every word has been aside once.
-- **halves**: two maps from two halves of the dictionary should translate the frequent words alike. There is one right
-  map and there are countless wrong ones.
+- **withheld words**: some words of the dictionary have no part in anything: the language model neither starts from
+  them nor is pulled towards their translations, and the map that they are looked up by is found from the others.
+  To leave words out of the map alone would not do. Vectors that were trained to lie at their translations are found
+  there by whatever map: of 500 lines of Spanish 96 %, where of words that had no part in it 3 % were.
 - **closeness**: the mean cosine of frequent words and their nearest neighbours, by which searches without a dictionary
-  choose among maps.
+  choose among maps. Words of the dictionary are not among them, for the same reason.
 
-Receives anchors, a dictionary and a way to fit; hands on numbers.
+Receives a dictionary, then anchors and a map; hands on two dictionaries, then numbers.
 """
 
-from collections.abc import Callable
+from collections.abc import Collection
 
 import torch
 
 from isogloss.compute.randomness import numpy_generator
-from isogloss.errors import AlignmentError
 from isogloss.lexicon.anchors import Anchors
 from isogloss.lexicon.dictionary import BilingualDictionary
 from isogloss.mapping.alignment import Alignment
 from isogloss.mapping.retrieval import TranslationScores, in_one_space, nearest, translation_precision
 
-Fit = Callable[[BilingualDictionary], Alignment]
-"""Finds a map between the same two languages from another dictionary."""
+WITHHELD = 0.1
+"""Share of a dictionary's words that is withheld, …"""
+LEAST_WITHHELD = 50
+"""… or so many words, if that is more: a precision of 0.2 is then told to within 0.11 (95 %), if all have anchors. …"""
+MOST_WITHHELD = 0.2
+"""… But never a larger share: of a dictionary of fewer than 250 words none, since all are needed."""
+LEAST_TESTED = 20
+"""Withheld words with anchors on both sides, below which a precision would tell next to nothing."""
 FREQUENT = 2000
-"""Word types of the source that halves and closeness are judged on."""
+"""Word types of the source that closeness is judged on."""
 
 
-def cross_validate(
-    fit: Fit,
-    source_anchors: Anchors,
-    target_anchors: Anchors,
-    dictionary: BilingualDictionary,
-    *,
-    folds: int = 10,
-    seed: int,
-    at: tuple[int, ...] = (1, 5),
-) -> TranslationScores:
-    """Count words that find a translation by a map that was found without them.
+def withhold(dictionary: BilingualDictionary, *, seed: int) -> tuple[BilingualDictionary, BilingualDictionary]:
+    """Divide a dictionary into one to learn from and one of words that are withheld, which may be empty.
+
+    The two share no source word, whatever its case.
 
     Args:
-        fit: Finds the map from part of the dictionary.
-        source_anchors: Of the language to be mapped.
-        target_anchors: Of the other one, same layer.
-        dictionary: All pairs. Each word is aside once, with all its translations.
-        folds: Parts; so many maps are found.
-        seed: Decides the parts.
-        at: The k of precision@k.
-
-    Raises:
-        AlignmentError: The dictionary has fewer usable words than parts.
+        dictionary: From the new language to the reference.
+        seed: Decides which words.
     """
-    parts = _parts(dictionary, source_anchors, target_anchors, folds, seed)
-    total = None
-    for aside in parts:
-        rest = tuple(pair for part in parts if part is not aside for pair in part.pairs)
-        alignment = fit(BilingualDictionary(dictionary.source, dictionary.target, rest))
-        found = translation_precision(alignment, source_anchors, target_anchors, aside, at=at)
-        total = found if total is None else total + found
-    assert total is not None, "there are two parts or more"
-    return total
+    words = len({word.lower() for word, _ in dictionary.pairs})
+    count = max(LEAST_WITHHELD, round(WITHHELD * words))
+    if count > MOST_WITHHELD * words:
+        return dictionary, BilingualDictionary(dictionary.source, dictionary.target, ())
+    return dictionary.split(count / words, numpy_generator(seed, "withheld words", dictionary.source))
 
 
-def halves_alike(
-    fit: Fit,
-    source_anchors: Anchors,
-    target_anchors: Anchors,
-    dictionary: BilingualDictionary,
-    *,
-    seed: int,
-    types: int = FREQUENT,
-) -> float:
-    """Return which share of the frequent words two maps translate alike that have no pair in common.
+def withheld_precision(
+    alignment: Alignment, source_anchors: Anchors, target_anchors: Anchors, withheld: BilingualDictionary
+) -> TranslationScores | None:
+    """Count the withheld words that find a translation; None if fewer than `LEAST_TESTED` can be looked for.
 
-    Raises:
-        AlignmentError: The dictionary has fewer than two usable words.
+    Args:
+        alignment: Found without the withheld words.
+        source_anchors: Of a model that has not seen these pairs either.
+        target_anchors: Of the reference, same layer.
+        withheld: From `withhold`.
     """
-    halves = _parts(dictionary, source_anchors, target_anchors, 2, seed)
-    one, other = (_translations(fit(half), source_anchors, target_anchors, types)[0] for half in halves)
-    return float((one == other).double().mean())
+    testable = {row for row, _ in withheld.usable(source_anchors, target_anchors)}
+    if len(testable) < LEAST_TESTED:
+        return None
+    return translation_precision(alignment, source_anchors, target_anchors, withheld, at=(1, 5))
 
 
 def closeness(
-    alignment: Alignment, source_anchors: Anchors, target_anchors: Anchors, *, types: int = FREQUENT
-) -> float:
-    """Return the mean cosine of frequent words and the neighbours that CSLS finds for them."""
-    places, sources, targets = _translations(alignment, source_anchors, target_anchors, types)
-    return float(torch.cosine_similarity(sources[: len(places)], targets[places], dim=1).mean())
+    alignment: Alignment,
+    source_anchors: Anchors,
+    target_anchors: Anchors,
+    *,
+    types: int = FREQUENT,
+    but: Collection[str] = (),
+) -> float | None:
+    """Return the mean cosine of frequent words and the neighbours that CSLS finds for them; None if there is no word.
 
-
-def _translations(
-    alignment: Alignment, source_anchors: Anchors, target_anchors: Anchors, types: int
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return the nearest targets of the most frequent sources, as rows, and all vectors of both in one space."""
+    Args:
+        alignment: From the source's space to the target's.
+        source_anchors: Most frequent word types first.
+        target_anchors: Of the same layer.
+        types: Word types of the source that are looked at.
+        but: Words that are not, whatever their case: those that were led to their neighbours.
+    """
+    led = {word.lower() for word in but}
+    frequent = enumerate(source_anchors.words[:types])
+    rows = torch.tensor([row for row, word in frequent if word.lower() not in led], dtype=torch.int64)
+    if not len(rows):
+        return None
     sources, targets = in_one_space(alignment, source_anchors, target_anchors)
-    neighbours, _ = nearest(sources[:types], targets, k=1, background=sources)
-    return neighbours[:, 0], sources, targets
-
-
-def _parts(
-    dictionary: BilingualDictionary, source_anchors: Anchors, target_anchors: Anchors, count: int, seed: int
-) -> list[BilingualDictionary]:
-    """Divide what is usable of a dictionary into parts that share no source word, whatever its case."""
-    rows = dictionary.usable(source_anchors, target_anchors)
-    pairs = [(source_anchors.words[row], target_anchors.words[column]) for row, column in rows]
-    words = list(dict.fromkeys(word.lower() for word, _ in pairs))
-    if len(words) < count:
-        raise AlignmentError(
-            f"Dictionary {dictionary.source}→{dictionary.target}: {len(words)} of its words have anchors on both "
-            f"sides. Expected {count} or more, to be divided into as many parts. Give more pairs, or more text."
-        )
-    order = numpy_generator(seed, "parts of a dictionary", count).permutation(len(words))
-    part_of = {words[index]: place % count for place, index in enumerate(order.tolist())}
-    return [
-        BilingualDictionary(
-            dictionary.source, dictionary.target, tuple(pair for pair in pairs if part_of[pair[0].lower()] == number)
-        )
-        for number in range(count)
-    ]
+    neighbours, _ = nearest(sources[rows], targets, k=1, background=sources)
+    return float(torch.cosine_similarity(sources[rows], targets[neighbours[:, 0]], dim=1).mean())
