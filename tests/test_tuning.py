@@ -34,7 +34,8 @@ def test_the_new_parser_has_seen_the_trees_and_all_else_is_as_it_was(command, mo
     words = ("tune-parser", trees, "-l", "qel", "-o", out, "--models", models.folder, "--beside", beside)
     ended = command(*words, "--passes", 1, "--licence", "CC0", "--json")
     assert ended.status == 0, ended.errors
-    assert json.loads(ended.output) == {"language": "qel", "trees": 6, "steps": 200}, "100 for the trees, 100 beside"
+    facts = {"language": "qel", "trees": 6, "steps": 200, "ignored_relations": {}}
+    assert json.loads(ended.output) == facts, "100 for the trees, 100 beside"
     assert out.stat().st_mode & 0o777 == tmp_path.stat().st_mode & 0o777, "others may read it"
     assert {path: hash_file(path) for path in before} == before
     tuned = open_bundle(out)
@@ -65,6 +66,36 @@ def test_what_cannot_be_tuned_is_refused_and_leaves_nothing(command, models, tre
     assert ended.status == 2
     assert any(message.replace("\\", "") in line for line in ended.complaints), ended.complaints
     assert list(tmp_path.iterdir()) == []
+
+
+def with_other_relations(trees: Path, path: Path, names: dict[str, str]) -> Path:
+    """Write the same trees with other names for some relations."""
+    found = read_conllu(trees, language="qel")
+    heads = [[word.head for word in sentence.words] for sentence in found]
+    deprels = [[names.get(word.deprel, word.deprel) for word in sentence.words] for sentence in found]
+    write_conllu([one.with_tree(*tree) for one, *tree in zip(found, heads, deprels, strict=True)], path)
+    return path
+
+
+def test_relations_that_the_parser_does_not_know_are_counted(command, models, trees, tmp_path):
+    count = sum(word.deprel == "nsubj" for sentence in read_conllu(trees, language="qel") for word in sentence.words)
+    few = with_other_relations(trees, tmp_path / "few.conllu", {"nsubj": "subject"})
+    words = ("tune-parser", few, "-l", "qel", "--models", models.folder, "--passes", 1)
+    ended = command(*words, "-o", tmp_path / "new")
+    assert ended.status == 0, ended.errors
+    told = f"of {count} words of qel only the heads were learned: the parser does not know subject"
+    assert ended.output.splitlines()[-1] == told
+    assert open_bundle(tmp_path / "new").parser["tuned"]["ignored_relations"] == {"qel": {"subject": count}}
+
+
+def test_trees_of_other_relations_are_refused_and_leave_nothing(command, models, trees, tmp_path):
+    known = models.load("qel").parser.relations
+    few = with_other_relations(trees, tmp_path / "few.conllu", {name: f"my{name}" for name in known})
+    ended = command("tune-parser", few, "-l", "qel", "-o", tmp_path / "new", "--models", models.folder)
+    assert ended.status == 2
+    assert "few.conllu: " in ended.complaints[0]
+    assert "words have relations that the parser does not know (my" in ended.complaints[0]
+    assert [path.name for path in tmp_path.iterdir()] == ["few.conllu"]
 
 
 def test_no_models_are_replaced(models, trees, tmp_path):

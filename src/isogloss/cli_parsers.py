@@ -84,6 +84,9 @@ def tune_parser(
         print_facts(facts, as_json)
     else:
         print(f"{facts['trees']:,} trees of {language}, {facts['steps']:,} steps; models in {shown(out)}")
+        for code, ignored in facts["ignored_relations"].items():
+            words = f"{sum(ignored.values()):,} words of {code}"
+            print(f"of {words} only the heads were learned: the parser does not know {', '.join(ignored)}")
 
 
 def add_language(

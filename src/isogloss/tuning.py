@@ -45,11 +45,13 @@ def tune_parser(
         on_event: Called with everything that the training reports.
 
     Returns:
-        How many trees there were, and the steps that were taken.
+        How many trees there were, the steps that were taken, and ``ignored_relations``: of how many words only heads
+        were learned, since the parser does not know their relations, by language and relation.
 
     Raises:
         DataError: The bundle does not know a language, or a file is not what it should be.
-        OutputError: The new folder holds something, or cannot be written.
+        TrainingError: Most words of a file have relations that the parser does not know.
+        OutputError: The new folder holds something, or cannot be written, or another process writes there.
     """
     from isogloss.compute.workers import Task, run_tasks
     from isogloss.parsing.settings import TuningSettings
@@ -101,8 +103,8 @@ def _tune(
     from isogloss.parsing.few_shot import tune_parser as go_on
 
     trained = bundle.load(language, *others)
-    few = read_treebank(trees, language=language, require_trees=True)
-    beside = [read_treebank(path, language=code, require_trees=True) for code, path in others.items()]
+    few = read_treebank(trees, language=language, name=str(trees))
+    beside = [read_treebank(path, language=code, name=str(path)) for code, path in others.items()]
     pace = Pace()
     parser = go_on(
         trained.parser,
@@ -125,6 +127,7 @@ def _tune(
         licences=(*bundle.parser.get("licences", ()), *filter(None, [licence])),
     )
     about = {"language": language, "trees": len(few), "steps": parser.metadata["steps"]}
+    about["ignored_relations"] = parser.metadata["ignored_relations"]
     learned = list(dict.fromkeys([*bundle.parser["languages"], language]))
     licences = sorted({*bundle.parser.get("licences", ()), *filter(None, [licence])})
     languages = {

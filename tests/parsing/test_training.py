@@ -1,5 +1,6 @@
 """Training: the toy grammar is learned, one seed gives one parser, and a killed run goes on exactly."""
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -80,19 +81,49 @@ def test_a_trained_parser_goes_on_with_few_trees(by_heart, toy_treebank, tiny_se
     assert parser.relations == first.relations
 
 
-def test_a_relation_that_the_first_parser_did_not_know_teaches_heads_only(by_heart, toy_treebank, tiny_settings):
-    first = train_parser(by_heart(), [toy_treebank(50, seed=1)], settings=tiny_settings(steps=5), seed=1)
-    renamed = [
-        sentence.with_tree([word.head for word in sentence.words], ["strange"] * len(sentence))
-        for sentence in toy_treebank(20, seed=2)
-    ]
-    parser = train_parser(
-        by_heart(), [Treebank(tuple(renamed), language="toy")], settings=tiny_settings(steps=40), seed=1, start=first
+def renamed(treebank: Treebank, names: dict[str, str]) -> Treebank:
+    """The same trees with other names for some relations."""
+    sentences = (
+        sentence.with_tree(
+            [word.head for word in sentence.words], [names.get(word.deprel, word.deprel) for word in sentence.words]
+        )
+        for sentence in treebank
     )
+    return Treebank(tuple(sentences), language=treebank.language, name="few.conllu")
+
+
+def test_a_relation_that_the_first_parser_did_not_know_teaches_heads_only_and_is_told(
+    by_heart, toy_treebank, tiny_settings, caplog
+):
+    first = train_parser(by_heart(), [toy_treebank(50, seed=1)], settings=tiny_settings(steps=5), seed=1)
+    few = renamed(toy_treebank(20, seed=2), {"nsubj": "strange", "amod": "odd"})
+    counts = Counter(word.deprel for sentence in few for word in sentence.words)
+    parser = train_parser(by_heart(), [few], settings=tiny_settings(steps=40), seed=1, start=first)
     test = toy_treebank(40, seed=3)
     before, after = (attachment_scores(test, one.parse(test, by_heart())).uas for one in (first, parser))
     assert after > before
-    assert "strange" not in parser.relations
+    assert not {"strange", "odd"} & set(parser.relations)
+    assert parser.metadata["ignored_relations"] == {"toy": {"odd": counts["odd"], "strange": counts["strange"]}}
+    assert caplog.messages == [
+        f"Treebank few.conllu: {counts['odd'] + counts['strange']} of {few.word_count} words have relations that the "
+        f"parser does not know (strange {counts['strange']}, odd {counts['odd']}). Of these words only the heads are "
+        f"learned."
+    ]
+
+
+def test_trees_most_of_whose_relations_the_first_parser_does_not_know_are_refused(
+    by_heart, toy_treebank, tiny_settings
+):
+    first = train_parser(by_heart(), [toy_treebank(20, seed=1)], settings=tiny_settings(steps=1), seed=1)
+    names = {name: name.upper() for name in first.relations}
+    few = renamed(toy_treebank(4, seed=2), names)
+    known = "amod, det, nsubj, obj, punct, root"
+    with pytest.raises(
+        TrainingError,
+        match=rf"Treebank few\.conllu: {few.word_count} of {few.word_count} words have relations that the parser does "
+        rf"not know \(.*[A-Z]+ \d+ and 1 more\)\. Expected those that it knows: {known}\. Rename them, or train",
+    ):
+        train_parser(by_heart(), [few], settings=tiny_settings(steps=1), seed=1, start=first)
 
 
 def test_a_parser_of_another_shape_cannot_go_on(by_heart, toy_treebank, tiny_settings):

@@ -5,6 +5,8 @@ learns about vectors of one language therefore holds for every language whose ve
 also for those that it never saw (Schuster et al. 2019).
 """
 
+import logging
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -27,6 +29,13 @@ from isogloss.parsing.features import Features, extract_features
 from isogloss.parsing.network import IGNORED
 from isogloss.parsing.parser import Parser, Tags
 from isogloss.parsing.settings import ParserSettings
+
+log = logging.getLogger(__name__)
+
+MOST_UNKNOWN = 0.5
+"""Share of a treebank's words whose relations a parser to start from may lack; with more, they are other relations."""
+TOLD = 5
+"""Relations that a message names of many."""
 
 
 @dataclass(frozen=True)
@@ -68,20 +77,23 @@ def train_parser(
         settings: See `ParserSettings`.
         seed: Decides weights, dropout and the order of sentences.
         start: A trained parser to go on from, for example with the few trees that a language has. It stays as it is.
-            Its relations are those that the new parser knows; from words with others only heads are learned.
+            Its relations are those that the new parser knows; from words with others only heads are learned, and the
+            new parser's metadata say how many there were, by language and relation: ``ignored_relations``.
         turns: How often each language has its turn, in proportion; without it, all equally often.
         on_step: Called after each update, for a log or a progress bar.
         checkpoints: Where to save the run and to resume it from.
         device: Where the network computes.
 
     Raises:
-        TrainingError: A treebank is empty or lacks trees, a language comes twice, or `dev` holds another
-            language.
+        TrainingError: A treebank is empty or lacks trees, a language comes twice, `dev` holds another language, or
+            most words of a treebank have relations that `start` does not know.
         RecipeError: The settings do not fit the encoder, or `start` was trained with others that shape the network.
     """
     _check(treebanks, dev)
     precision = fastest_precision(settings.precision, torch.device(device))
     relations = relations_of(treebanks, strip_subtypes=settings.strip_subtypes) if start is None else start.relations
+    old = [] if start is None else treebanks  # what a new parser is trained on it knows
+    ignored = {each.language: _unknown(each, relations, settings.strip_subtypes) for each in old}
     with seeded_torch(seed, "parser"):
         parser = Parser.untrained(relations, settings=settings, encoder=encoder)
         if start is not None:
@@ -132,6 +144,7 @@ def train_parser(
     metadata: dict[str, Any] = {"languages": sorted(examples), "seed": seed}
     if start is not None:
         metadata["started_from"] = dict(start.metadata)
+        metadata["ignored_relations"] = {language: found for language, found in ignored.items() if found}
     if step is not None:
         metadata |= {"steps": step.number, "best_dev_las": step.best}
     return replace(parser, metadata=metadata)
@@ -155,6 +168,29 @@ def relations_of(treebanks: Sequence[Treebank], *, strip_subtypes: bool) -> tupl
     """Return the relations of some treebanks, sorted."""
     names = {word.deprel for treebank in treebanks for sentence in treebank for word in sentence.words}
     return tuple(sorted({_label(name, strip_subtypes) for name in names if name is not None}))
+
+
+def _unknown(treebank: Treebank, relations: Sequence[str], strip_subtypes: bool) -> dict[str, int]:
+    """Count and log the words whose relations a parser does not know, by relation, the most frequent first.
+
+    Raises:
+        TrainingError: They are most of the words.
+    """
+    words = (word for sentence in treebank for word in sentence.words)
+    counts = Counter(_label(word.deprel or "", strip_subtypes) for word in words)
+    unknown = {name: number for name, number in counts.most_common() if name not in relations}
+    number, total = sum(unknown.values()), counts.total()
+    if not number:
+        return {}
+    told = ", ".join(f"{name} {count:,}" for name, count in list(unknown.items())[:TOLD])
+    told += f" and {len(unknown) - TOLD} more" if len(unknown) > TOLD else ""
+    found = f"{_title(treebank)}: {number:,} of {total:,} words have relations that the parser does not know ({told})."
+    if number > MOST_UNKNOWN * total:
+        raise TrainingError(
+            f"{found} Expected those that it knows: {', '.join(relations)}. Rename them, or train a parser anew."
+        )
+    log.warning("%s Of these words only the heads are learned.", found)
+    return unknown
 
 
 def _label(deprel: str, strip_subtypes: bool) -> str:
