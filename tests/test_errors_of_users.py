@@ -537,6 +537,21 @@ def test_a_file_in_a_folder_that_is_not_there_is_refused(command, tiny_run, tmp_
     matches(r"no/out: writing failed \(No such file or directory\). Expected a folder that exists", message)
 
 
+@pytest.mark.parametrize("kind", ["parse", "embed"])
+def test_a_folder_in_place_of_a_file_is_refused_before_any_work(command, tiny_run, tmp_path, monkeypatch, kind):
+    words = {
+        "parse": ("parse", tiny_run.folder / "corpus" / "qel" / "test.conllu", "-l", "qel", "--run", tiny_run.folder),
+        "embed": ("embed", tiny_run.folder / "encoders" / "qel", tiny_run.folder / "corpus" / "qel" / "test.conllu"),
+    }
+    monkeypatch.setattr("isogloss.parsing_files.load_trained", lambda *_, **__: pytest.fail("nothing is to be loaded"))
+    (tmp_path / "out").mkdir()
+    message = check(command(*words[kind], "-o", tmp_path / "out"))
+    matches(
+        r"/out: is a folder\. Expected the name of a file to write\. Name one in it, such as .*/out/NAME\.", message
+    )
+    assert [path.name for path in tmp_path.rglob("*")] == ["out"]
+
+
 # Signals
 
 

@@ -90,10 +90,12 @@ def embed(
 
     import torch
 
+    from isogloss.corpus.raw_text import refuse_folder
     from isogloss.encoders.elmo.embedder import ELMoEncoder
     from isogloss.encoders.elmo.streams import TextFile
     from isogloss.encoders.elmo.vectors_file import count_words, write_vectors
 
+    refuse_folder(out)
     torch.set_num_threads(threads)
     encoder = ELMoEncoder.load(Path(model), dtype=getattr(torch, dtype))
     chosen = sorted(set(layers)) or list(range(encoder.layers))

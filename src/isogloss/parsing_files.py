@@ -64,13 +64,16 @@ def parse(
     Raises:
         DataError: The parser cannot read the language, or the file is not what it should be.
         PartlyDone: Faults were told of. All else is parsed and written.
+        OutputError: The file cannot be written; nothing is left behind.
         RecipeError: The parser has no tagger to be asked for; or an option is wrong, or would change nothing.
     """
     from isogloss.corpus.beginning import look_at_content
     from isogloss.corpus.conllu import iterate_numbered, write_conllu
     from isogloss.corpus.contractions import read_contractions
-    from isogloss.corpus.raw_text import name_of
+    from isogloss.corpus.raw_text import name_of, refuse_folder
 
+    if isinstance(out, Path):
+        refuse_folder(out)
     threads = checked(ComputeSettings, threads=threads).threads
     if run is None:
         _refuse_options({"--system": system, "--pos": pos}, "they choose a parser of a run, and --run names none")

@@ -314,8 +314,8 @@ def test_a_folder_that_does_not_exist_is_refused(tmp_path):
 
 def test_a_folder_in_place_of_the_file_is_refused(tmp_path):
     (tmp_path / "folder").mkdir()
-    with pytest.raises(OutputError, match=r"folder: writing failed \(Is a directory\)"):
-        write_conllu(read_conllu(SAMPLE), tmp_path / "folder")
+    with pytest.raises(OutputError, match=r"folder: is a folder\. Expected the name of a file to write\. Name one in"):
+        write_conllu((pytest.fail("no sentence is made for it") for _ in range(1)), tmp_path / "folder")
     assert [item.name for item in tmp_path.iterdir()] == ["folder"]
 
 

@@ -278,6 +278,19 @@ def _compressed(file: IO[bytes], name: str) -> contextlib.AbstractContextManager
     return contextlib.nullcontext(file)
 
 
+def refuse_folder(path: str | PathLike[str]) -> None:
+    """Make sure that a file to be written does not bear the name of a folder, before long work for it begins.
+
+    Raises:
+        OutputError: It does.
+    """
+    if os.path.isdir(path):
+        name = os.path.join(os.fspath(path), "NAME")
+        raise OutputError(
+            f"{os.fspath(path)}: is a folder. Expected the name of a file to write. Name one in it, such as {name}."
+        )
+
+
 @contextlib.contextmanager
 def write_whole(path: str | PathLike[str]) -> Iterator[IO[bytes]]:
     """Write a file that is either absent or whole, compressed if its name ends in .gz, .xz or .zst.
@@ -288,12 +301,13 @@ def write_whole(path: str | PathLike[str]) -> Iterator[IO[bytes]]:
     Raises:
         OutputError: The file cannot be written. Nothing is left behind.
     """
+    refuse_folder(path)
     place = os.path.realpath(path)
     temporary = ""
     try:
         with contextlib.suppress(FileNotFoundError):
             mode = os.stat(place).st_mode
-            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            if not stat.S_ISREG(mode):
                 with open(place, "wb") as device, _compressed(device, place) as file:
                     yield file
                 return
