@@ -111,6 +111,7 @@ def test_an_interruption_leaves_the_old_file_alone(tmp_path, monkeypatch):
         (errno.EACCES, "permission denied. Choose a folder that you may write to"),
         (errno.EPERM, "permission denied"),
         (errno.EEXIST, "a file of that name is in the way"),
+        (errno.ENOTEMPTY, "something is in a folder of that name. Choose another name"),
         (errno.EISDIR, "it is a folder, not a file"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from isogloss.artifacts import hash_file, only_writer
-from isogloss.bundle import BUNDLE, default_folder, open_bundle, write_bundle
+from isogloss.bundle import BUNDLE, default_folder, open_bundle, put_in_place, write_bundle
 from isogloss.bundle_commands import make_bundle, measure_confidence
 from isogloss.corpus.conllu import read_conllu
 from isogloss.corpus.sentence import Sentence
@@ -231,6 +231,27 @@ def test_a_bundle_lists_anchors_of_its_reference_alone(copied):
     (copied.folder / "anchors" / "notes.txt").write_text("of somebody")
     again = write_bundle(copied.folder, reference="qal", languages=copied.languages, parser=copied.parser)
     assert again.files == copied.files
+
+
+def test_a_folder_that_filled_meanwhile_is_told_and_the_draft_stays(tmp_path):
+    for folder, name in (("draft", "bundle.json"), ("new", "thesis.txt")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).write_text("mine")
+    with pytest.raises(OutputError, match=r"new: is there already\. Expected a new or empty folder"):
+        put_in_place(tmp_path / "draft", tmp_path / "new")
+    assert (tmp_path / "draft" / "bundle.json").read_text() == (tmp_path / "new" / "thesis.txt").read_text() == "mine"
+
+
+def test_a_folder_that_fills_in_the_last_moment_is_told_too(tmp_path, monkeypatch):
+    (tmp_path / "draft").mkdir()
+    (tmp_path / "new").mkdir()
+
+    def filled(out: Path) -> None:
+        (out / "thesis.txt").write_text("mine")
+
+    monkeypatch.setattr("isogloss.bundle.refuse_to_replace", filled)
+    with pytest.raises(OutputError, match=r"new: cannot be written: something is in a folder of that name\. Choose"):
+        put_in_place(tmp_path / "draft", tmp_path / "new")
 
 
 def test_two_do_not_write_one_bundle(tiny_run, tmp_path):

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from isogloss.artifacts import hash_file
+from isogloss.artifacts import hash_file, only_writer
 from isogloss.bundle import open_bundle
 from isogloss.bundle_commands import make_bundle
+from isogloss.compute.interruption import stop_requested
 from isogloss.corpus.conllu import read_conllu, write_conllu
 from isogloss.errors import OutputError
 from isogloss.tuning import tune_parser
+
+SHORT = {"passes": 1, "least_steps": 2}
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +106,35 @@ def test_no_models_are_replaced(models, trees, tmp_path):
     (tmp_path / "new" / "file").touch()
     with pytest.raises(OutputError, match=r"new: is there already"):
         tune_parser(trees, tmp_path / "new", language="qel", models=models.folder)
+
+
+def test_a_folder_that_fills_while_the_parser_learns_is_told(models, trees, tmp_path):
+    def fill(event: dict) -> None:
+        (tmp_path / "new").mkdir(exist_ok=True)
+        (tmp_path / "new" / "file").touch()
+
+    with pytest.raises(OutputError, match=r"new: is there already\. Expected a new or empty folder"):
+        tune_parser(trees, tmp_path / "new", language="qel", models=models.folder, tuning=SHORT, on_event=fill)
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+
+
+def test_two_do_not_write_one_folder(models, trees, tmp_path):
+    with only_writer(tmp_path / "new"), pytest.raises(OutputError, match=r"new: another process is writing here"):
+        tune_parser(trees, tmp_path / "new", language="qel", models=models.folder)
+
+
+def test_what_a_killed_command_left_goes(models, trees, tmp_path):
+    (tmp_path / ".new.abc123.partial").mkdir()
+    tune_parser(trees, tmp_path / "new", language="qel", models=models.folder, tuning=SHORT)
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+
+
+def test_stopped_it_writes_nothing(models, trees, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        tune_parser(
+            trees, tmp_path / "new", language="qel", models=models.folder, on_event=lambda event: stop_requested.ask()
+        )
+    assert not list(tmp_path.iterdir())
 
 
 def test_trained_without_tests_a_run_can_parse_and_be_continued(command, tiny_run, tiny_recipe, tmp_path):

@@ -47,6 +47,7 @@ _REFUSALS = _DISK_ERRORS | {
     errno.EPERM: "permission denied. Choose a folder that you may write to",
     errno.ENOTDIR: "a part of the path is a file, not a folder. Choose another folder",
     errno.EEXIST: "a file of that name is in the way. Choose another name",
+    errno.ENOTEMPTY: "something is in a folder of that name. Choose another name",
     errno.EISDIR: "it is a folder, not a file. Choose another name",
     errno.ENOENT: "its folder is not there, or takes no files. Choose another folder",
 }

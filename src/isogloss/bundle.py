@@ -161,7 +161,12 @@ def refuse_to_replace(out: Path) -> None:
 
 
 def put_in_place(draft: Path, out: Path) -> Bundle:
-    """Move a finished bundle to where it shall stand, on the same disk; an empty folder there makes way."""
+    """Move a finished bundle to where it shall stand, on the same disk; an empty folder there makes way.
+
+    Raises:
+        OutputError: Something has come there meanwhile, or the folder cannot be written. The draft stays.
+    """
+    refuse_to_replace(out)
     with writing_to(out):
         if out.is_dir():
             out.rmdir()
