@@ -555,7 +555,20 @@ def test_a_folder_in_place_of_a_file_is_refused_before_any_work(command, tiny_ru
 # Signals
 
 
-def test_whoever_is_ended_by_a_signal_says_so_in_one_line_as_for_ctrl_c(command, monkeypatch):
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("run",), "stopped. What is finished is kept; give the same command again to go on."),
+        (("add-language", "gl"), "stopped. What is finished is kept; give the same command again to go on."),
+        (("align",), "stopped. No file was written."),
+        (("parse", "text.txt"), "stopped. No file was written."),
+        (("tune-parser",), "stopped. No file was written."),
+        (("score",), "stopped. No file was written."),
+        (("models",), "stopped. No file was written."),
+    ],
+    ids=lambda w: w[0] if isinstance(w, tuple) else "",
+)
+def test_whoever_is_ended_by_a_signal_says_so_in_one_line_as_for_ctrl_c(command, monkeypatch, words, said):
     def ended_while_working() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(10)
@@ -563,8 +576,15 @@ def test_whoever_is_ended_by_a_signal_says_so_in_one_line_as_for_ctrl_c(command,
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr("isogloss.__main__._run", ended_while_working)
     try:
-        ended = command("align")
+        ended = command(*words)
     finally:
         signal.signal(signal.SIGTERM, before)
     assert (ended.status, ended.output) == (130, "")
-    assert ended.errors == "isogloss: stopped. What is finished is kept; give the same command again to go on.\n"
+    assert ended.errors == f"isogloss: {said}\n"
+
+
+def test_only_commands_that_there_are_go_on_after_a_stop():
+    from isogloss.__main__ import RESUMABLE
+    from isogloss.cli import app
+
+    assert set(RESUMABLE) <= {info.name or info.callback.__name__.replace("_", "-") for info in app.registered_commands}

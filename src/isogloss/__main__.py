@@ -8,6 +8,9 @@ import sys
 
 from isogloss.errors import IsoglossError
 
+RESUMABLE = ("run", "train-lm", "train-polyglot", "make-bundle", "train-parser", "add-language")
+"""Commands that find again what an earlier, stopped one had finished. All others write a whole result or no file."""
+
 
 def main() -> None:
     """Run the command line."""
@@ -23,10 +26,7 @@ def main() -> None:
             print(f"isogloss: {line}", file=sys.stderr)
         sys.exit(error.exit_status)
     except KeyboardInterrupt:
-        print(
-            "isogloss: stopped. What is finished is kept; give the same command again to go on.",
-            file=sys.stderr,
-        )
+        print(f"isogloss: {_stopped()}", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         _forget_output()  # whoever read our output has read enough
@@ -51,6 +51,14 @@ def _run() -> None:
     except Ended as error:
         assert error.__cause__ is not None, "always raised from an exception"
         raise error.__cause__ from None
+
+
+def _stopped() -> str:
+    """Say what has become of the work of a command that was ended by Ctrl-C."""
+    command = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+    if command in RESUMABLE:
+        return "stopped. What is finished is kept; give the same command again to go on."
+    return "stopped. No file was written."
 
 
 def _forget_output() -> None:
