@@ -140,6 +140,29 @@ def test_precision_counts_any_translation_as_right():
     assert scores.hits == {1: 1}
 
 
+def test_spellings_with_anchors_of_their_own_are_words_of_their_own():
+    source = Anchors.of_vectors(["Bank", "bank", "x"], normal(1, 3, 4), language="de")
+    target = Anchors.of_vectors(["bank", "bench", "x"], normal(2, 3, 4), language="en")
+    pairs = (("Bank", "bank"), ("bank", "bench"), ("X", "x"), ("x", "x"), ("Ufer", "shore"), ("ufer", "shore"))
+    scores = translation_precision(source.vectors, source, target, BilingualDictionary("de", "en", pairs))
+    assert (scores.dictionary_words, scores.found_words, scores.tested_words) == (4, 3, 3)
+    assert scores.coverage == pytest.approx(3 / 4)
+
+
+spellings = st.text("aAbBİIıi", min_size=1, max_size=2)
+
+
+@given(st.lists(spellings, min_size=1, unique=True), st.lists(spellings, min_size=1, unique=True))
+@settings(max_examples=50)
+def test_coverage_is_a_share(anchored, asked):
+    source = Anchors.of_vectors(anchored, torch.ones(len(anchored), 2), language="de")
+    target = Anchors.of_vectors(["x"], torch.ones(1, 2), language="en")
+    pairs = tuple((word, "x") for word in [*asked, anchored[0]])
+    scores = translation_precision(source.vectors, source, target, BilingualDictionary("de", "en", pairs))
+    assert 0 < scores.coverage <= 1
+    assert scores.tested_words <= scores.found_words <= scores.dictionary_words
+
+
 def planted(seed: int, *, offset: float) -> tuple[Anchors, Anchors, Alignment, BilingualDictionary]:
     """Two languages of which the second is the first, turned, moved and doubled."""
     source, turn = normal(seed, 30, 6).float(), torch.linalg.qr(normal(seed + 1, 6, 6)).Q

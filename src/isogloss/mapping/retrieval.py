@@ -157,7 +157,8 @@ class TranslationScores:
     scope: str
     """Languages, layer and metric."""
     dictionary_words: int
-    """Source words of the dictionary."""
+    """Source words of the dictionary. Spellings that share an anchor are one word, and so are those without an anchor
+    that differ in case only."""
     found_words: int
     """Those among them that have an anchor."""
     tested_words: int
@@ -270,7 +271,10 @@ def translation_precision(
     for row, column in dictionary.usable(source_anchors, target_anchors):
         right_by_row.setdefault(row, set()).add(column)
     place = f"{source_anchors.language}→{target_anchors.language}, layer {source_anchors.layer}"
-    rows_found = {source_anchors.index_of(word) for word in dictionary.translations} - {None}
+    # A word is its anchor or, without one, what it is in lower case: so no more words are tested than there are.
+    rows_by_word = {word: source_anchors.index_of(word) for word in dictionary.translations}
+    words = {word.lower() if row is None else row for word, row in rows_by_word.items()}
+    rows_found = words & set(range(len(source_anchors)))
     if not right_by_row:
         raise AlignmentError(
             f"Translation test {place}: of {len(dictionary)} dictionary pairs {len(rows_found)} source words "
@@ -291,7 +295,7 @@ def translation_precision(
             hits[k] += not right_by_row[row].isdisjoint(found[:k])
     return TranslationScores(
         scope=f"{place}, {metric}",
-        dictionary_words=len({word.lower() for word in dictionary.translations}),
+        dictionary_words=len(words),
         found_words=len(rows_found),
         tested_words=len(right_by_row),
         hits=hits,
