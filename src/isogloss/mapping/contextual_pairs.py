@@ -117,7 +117,7 @@ def fit_contextual(
         "scale": settings.scale,
         "sentences": len(sentences),
         "linked_sentences": len(linked),
-        "pairs": kept,
+        "usable_pairs": kept,
         "kept_share": kept / sum(min(len(pair.source), len(pair.target)) for pair in sentences),
         "pair_weight": float(weights.sum()),
         "max_per_type": settings.max_per_type,
@@ -290,14 +290,14 @@ def _alignment(
     if prior == "auto":
         prior = prior_weight(cross, torch.linalg.svdvals(cross), norms)
     matrix, rank = completed_procrustes(torch.eye(len(cross), dtype=torch.float64), cross, prior=prior)
-    if details["pairs"] < len(cross):
+    if details["usable_pairs"] < len(cross):
         logger.warning(
             "Alignment %s→%s, layer %d: %d pairs determine %d of %d directions; "
             "the others change as little as possible.",
             source_anchors.language,
             target_anchors.language,
             source_anchors.layer,
-            details["pairs"],
+            details["usable_pairs"],
             rank,
             len(cross),
         )
