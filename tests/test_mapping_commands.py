@@ -130,6 +130,18 @@ def test_the_anchors_are_named_by_relative_paths_and_keys(command, pair, tmp_pat
     assert manifest["settings"]["method"]["method"] == "procrustes"
 
 
+def test_alignments_behind_a_link_find_their_anchors(command, pair, tmp_path):
+    fit = write_dictionary(tmp_path / "fit.tsv", range(100, 200))
+    (tmp_path / "far" / "away" / "disk").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "far" / "away" / "disk")
+    (tmp_path / "gl-link").symlink_to(pair[0])
+    out = tmp_path / "link" / "mapping"
+    assert command("align", tmp_path / "gl-link", pair[1], "-o", out, "-d", fit).status == 0
+    for place in (out, tmp_path / "far" / "away" / "disk" / "mapping"):
+        ended = command("lexicon", place, "w100gl", "-k", 1, "--layer", 0)
+        assert ended.output.startswith("w100gl\tw100es\t"), ended.errors
+
+
 def test_options_reach_the_road(command, pair, tmp_path):
     fit, out = write_dictionary(tmp_path / "fit.tsv", range(100, 200)), tmp_path / "mapping"
     options = ("--normalisation", "iterative", "--refinements", 2, "--selection", "held_out", "--weighting", 0.3)

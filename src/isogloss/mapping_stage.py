@@ -147,8 +147,9 @@ def make_alignments(
     write_atomically(draft / "precision.json", json.dumps(precision, indent=2) + "\n")
     if keys is not None:
         places = {
-            "source": os.path.relpath(Path(source_anchors).absolute(), draft),
-            "target": os.path.relpath(Path(target_anchors).absolute(), draft),
+            # The way back from a folder behind a link begins where the folder is, not where the link is.
+            "source": os.path.relpath(Path(source_anchors).resolve(), draft.resolve()),
+            "target": os.path.relpath(Path(target_anchors).resolve(), draft.resolve()),
         }
         write_atomically(draft / "anchors.json", json.dumps(places | dict(keys), indent=2) + "\n")
     return {"precision": precision}
