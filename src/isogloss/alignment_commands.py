@@ -40,7 +40,8 @@ def translate(
 
     Args:
         folder: Of alignments.
-        words: Of the source language, found as written, else in lower case, else in any case. Without any, all.
+        words: Of the source language, found as written, else in lower case, else in any case, else `undotted`. By default
+            all.
         layer: Which one; by default 1, or the only one.
         k: How many translations.
         metric: ``csls`` or ``cosine``.

@@ -105,6 +105,7 @@ def make_alignments(
         seed: Every random choice follows from it.
     """
     from isogloss.lexicon.anchor_sources import open_anchors
+    from isogloss.lexicon.anchors import undotted
     from isogloss.mapping.alignment import save_alignment
     from isogloss.mapping.retrieval import translation_precision
 
@@ -114,8 +115,8 @@ def make_alignments(
         given = read_dictionary_of(test_dictionary, source, target, reversed_columns)
         # Public dictionaries are split by the words of one side. Turned round, the two parts share words: those that
         # the alignment was fitted on do not judge it.
-        fitted = {word.lower() for word, _ in words.pairs} if words is not None else set()
-        unseen = tuple(pair for pair in given.pairs if pair[0].lower() not in fitted)
+        fitted = {undotted(word) for word, _ in words.pairs} if words is not None else set()
+        unseen = tuple(pair for pair in given.pairs if undotted(pair[0]) not in fitted)
         if given.pairs and not unseen:
             raise RecipeError(
                 f"{test_dictionary}: every word of it is also in {dictionary}, from which the alignment is found. "

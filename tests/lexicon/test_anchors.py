@@ -199,6 +199,24 @@ def test_words_are_found_as_written_then_in_lower_case_then_in_any_case(word, in
     assert (word in anchors) == (index is not None)
 
 
+@pytest.mark.parametrize(
+    ("word", "index"),
+    [
+        ("istanbul", 0), ("i\u0307stanbul", 0), ("İSTANBUL", 0), ("ısparta", 1), ("Isparta", 1), ("ılık", 2),
+        ("ilik", 3), ("ILIK", 3), ("caf\u00e9", 4), ("cafe\u0301", 4), ("CAFE\u0301", 4), ("cafe", None),
+        ("U\u0308ber", 5), ("\u00fcber", 6), ("u\u0308ber", 6),
+    ],
+)  # fmt: skip
+def test_words_are_found_however_they_are_encoded_and_by_turkish_rules_last(word, index):
+    anchors = anchors_of(("İstanbul", "ISPARTA", "ılık", "ilik", "cafe\u0301", "\u00dcber", "u\u0308ber"))
+    assert anchors.index_of(word) == index
+
+
+def test_of_two_encodings_of_a_word_the_very_one_is_found_first():
+    anchors = anchors_of(("caf\u00e9", "cafe\u0301"))
+    assert [anchors.index_of(word) for word in ("caf\u00e9", "cafe\u0301")] == [0, 1]
+
+
 def test_for_words_keeps_the_order_asked_for():
     anchors = anchors_of(("a", "b", "c"))
     assert anchors.for_words(["c", "A", "c"]).tolist() == [[4, 5], [0, 1], [4, 5]]

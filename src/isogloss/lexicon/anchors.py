@@ -9,7 +9,8 @@ batches, files and machines) and hands on `Anchors`, one per layer.
 Source: Schuster et al. (2019), Cross-Lingual Alignment of Contextual Word Embeddings, section 3.
 """
 
-from collections.abc import Collection, Sequence
+import unicodedata
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -85,15 +86,20 @@ class Anchors:
         return self.vectors.shape[1]
 
     def index_of(self, word: str) -> int | None:
-        """Find a word as written, else in lower case, else in any case; None if it has no anchor.
+        """Find a word as written, else in lower case, else in any case, else undotted; None if it has no anchor.
 
         Dictionaries are often in lower case while German writes *Haus*; of several spellings that differ in
-        case only, the most frequent is taken.
+        case only, the most frequent is taken. Letters with marks are the same composed and apart (NFC, NFD). The last
+        look-up is for Turkish, whose I and İ other languages' rules put into the wrong lower case; see `undotted`.
         """
+        if word in self._index_by_word:
+            return self._index_by_word[word]
+        word = unicodedata.normalize("NFC", word)
         for form in (word, word.lower()):
-            if form in self._index_by_word:
-                return self._index_by_word[form]
-        return self._index_by_lower_case.get(word.lower())
+            if form in self._index_by_form:
+                return self._index_by_form[form]
+        index = self._index_by_lower_case.get(in_lower_case(word))
+        return self._index_undotted.get(undotted(word)) if index is None else index
 
     def for_words(self, words: Sequence[str]) -> Float32[Tensor, "words width"]:
         """Return the anchors of the given words, in their order, found as `index_of` finds them.
@@ -136,11 +142,44 @@ class Anchors:
         return {word: index for index, word in enumerate(self.words)}
 
     @cached_property
+    def _index_by_form(self) -> dict[str, int]:
+        return self._first_by(lambda word: unicodedata.normalize("NFC", word))
+
+    @cached_property
     def _index_by_lower_case(self) -> dict[str, int]:
-        index_by_lower_case: dict[str, int] = {}
-        for index, word in enumerate(self.words):  # by falling count, so the first one found is the most frequent
-            index_by_lower_case.setdefault(word.lower(), index)
-        return index_by_lower_case
+        return self._first_by(in_lower_case)
+
+    @cached_property
+    def _index_undotted(self) -> dict[str, int]:
+        return self._first_by(undotted)
+
+    def _first_by(self, key: Callable[[str], str]) -> dict[str, int]:
+        """Index words by a key that several may share: by falling count, so the first one is the most frequent."""
+        index_by_key: dict[str, int] = {}
+        for index, word in enumerate(self.words):
+            index_by_key.setdefault(key(word), index)
+        return index_by_key
+
+
+def in_lower_case(word: str) -> str:
+    """Return a word in lower case and composed (NFC), by which spellings are compared.
+
+    >>> in_lower_case("Cafe\u0301") == "caf\u00e9"
+    True
+    """
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", word).lower())
+
+
+def undotted(word: str) -> str:
+    """Return a word in lower case, its dotted and dotless i alike.
+
+    Turkish has two pairs, I ı and İ i. Lower case by the rules of other languages makes i of I, and an i with a dot
+    upon its dot of İ; many dictionaries were written so.
+
+    >>> [undotted(word) for word in ("İstanbul", "i̇stanbul", "ISPARTA", "ısparta")]
+    ['istanbul', 'istanbul', 'isparta', 'isparta']
+    """
+    return in_lower_case(word).replace("i\u0307", "i").replace("ı", "i")
 
 
 @dataclass(frozen=True, eq=False)

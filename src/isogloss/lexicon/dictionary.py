@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from isogloss.errors import DictionaryError, OutputError
-from isogloss.lexicon.anchors import Anchors
+from isogloss.lexicon.anchors import Anchors, in_lower_case, undotted
 
 
 @dataclass(frozen=True)
@@ -65,13 +65,13 @@ class BilingualDictionary:
                 f"Dictionaries {self.source}→{self.target} and {pivot.source}→{pivot.target} do not meet. Expected the "
                 f"second to begin with {self.target}. Turn one of them round with reversed()."
             )
-        in_lower_case: dict[str, list[str]] = {}
+        in_any_case: dict[str, list[str]] = {}
         for word, found in pivot.pairs:
-            in_lower_case.setdefault(word.lower(), []).append(found)
+            in_any_case.setdefault(in_lower_case(word), []).append(found)
         pairs = dict.fromkeys(
             (source, found)
             for source, word in self.pairs
-            for found in pivot.translations.get(word, in_lower_case.get(word.lower(), ()))
+            for found in pivot.translations.get(word, in_any_case.get(in_lower_case(word), ()))
         )
         if not pairs:
             raise DictionaryError(
@@ -83,7 +83,7 @@ class BilingualDictionary:
     def split(
         self, test_fraction: float, seed: int | np.random.Generator
     ) -> "tuple[BilingualDictionary, BilingualDictionary]":
-        """Divide into a training and a test dictionary that share no source word, whatever its case.
+        """Divide into a training and a test dictionary that share no source word, whatever its case (`undotted`).
 
         Args:
             test_fraction: Share of the source words that go to the test dictionary, between 0 and 1.
@@ -92,7 +92,7 @@ class BilingualDictionary:
         Raises:
             DictionaryError: One of the two would be empty.
         """
-        words = list(dict.fromkeys(source.lower() for source, _ in self.pairs))
+        words = list(dict.fromkeys(undotted(source) for source, _ in self.pairs))
         test_size = round(test_fraction * len(words))
         if not 0 < test_size < len(words):
             raise DictionaryError(
@@ -102,8 +102,8 @@ class BilingualDictionary:
             )
         chosen = np.random.default_rng(seed).permutation(len(words))[:test_size]
         test_words = {words[index] for index in chosen}
-        train = tuple(pair for pair in self.pairs if pair[0].lower() not in test_words)
-        test = tuple(pair for pair in self.pairs if pair[0].lower() in test_words)
+        train = tuple(pair for pair in self.pairs if undotted(pair[0]) not in test_words)
+        test = tuple(pair for pair in self.pairs if undotted(pair[0]) in test_words)
         return (
             BilingualDictionary(self.source, self.target, train),
             BilingualDictionary(self.source, self.target, test),
@@ -112,7 +112,7 @@ class BilingualDictionary:
     def usable(self, source_anchors: Anchors, target_anchors: Anchors) -> list[tuple[int, int]]:
         """Find the pairs whose two words have anchors, as places in the two vocabularies, none twice.
 
-        Words are looked up as written, then in lower case, then in any case (`Anchors.index_of`).
+        Words are looked up as written, then in lower case, then in any case, then undotted (`Anchors.index_of`).
 
         Raises:
             DictionaryError: The anchors are of other languages than the dictionary.

@@ -24,7 +24,7 @@ from jaxtyping import Float, Float32, Float64, Int64
 from torch import Tensor
 
 from isogloss.errors import AlignmentError
-from isogloss.lexicon.anchors import Anchors
+from isogloss.lexicon.anchors import Anchors, undotted
 from isogloss.lexicon.dictionary import BilingualDictionary
 from isogloss.mapping.alignment import Alignment
 
@@ -271,9 +271,9 @@ def translation_precision(
     for row, column in dictionary.usable(source_anchors, target_anchors):
         right_by_row.setdefault(row, set()).add(column)
     place = f"{source_anchors.language}→{target_anchors.language}, layer {source_anchors.layer}"
-    # A word is its anchor or, without one, what it is in lower case: so no more words are tested than there are.
+    # A word is its anchor or, without one, what it is `undotted`: so no more words are tested than there are.
     rows_by_word = {word: source_anchors.index_of(word) for word in dictionary.translations}
-    words = {word.lower() if row is None else row for word, row in rows_by_word.items()}
+    words = {undotted(word) if row is None else row for word, row in rows_by_word.items()}
     rows_found = words & set(range(len(source_anchors)))
     if not right_by_row:
         raise AlignmentError(
