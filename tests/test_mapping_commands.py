@@ -106,10 +106,49 @@ def test_a_dictionary_gives_the_map_of_every_layer(command, pair, tmp_path, turn
     assert [row["usable_pairs"] for row in rows] == [100, 100]
     assert [row["precision@1"] for row in rows] == [1.0, 1.0]
     assert [row["test_pairs_dropped"] for row in rows] == [10, 10], "words it was fitted on do not judge it"
+    assert [row["test_words_dropped"] for row in rows] == [10, 10]
     assert [row["tested_words"] for row in rows] == [50, 50]
     assert json.loads((out / "precision.json").read_text(encoding="utf-8")) == rows
     assert is_planted(out, 0, 2)
     assert not list(out.parent.glob(".*")), "no draft is left"
+
+
+def test_words_that_cannot_judge_are_told(command, pair, tmp_path):
+    fit, out = write_dictionary(tmp_path / "fit.tsv", range(100, 200)), tmp_path / "mapping"
+    test = tmp_path / "test.tsv"
+    lines = [*(f"W{row}GL\tw{row}es" for row in range(195, 205)), "w205gl\tunknown", "unknown\tw206es"]
+    test.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    left_out = "gl→es: 5 words left out, since the alignment was found from them"
+    judged = [f"gl→es layer {n}: precision@1 1.000, @5 1.000 (5 test words, CSLS; coverage 71.4 %)" for n in (0, 2)]
+    assert command("align", *pair, "-o", out, "-d", fit, "--test", test).output.splitlines() == [*judged, left_out]
+    assert (out / "fitted.txt").read_text(encoding="utf-8") == "".join(f"w{row}gl\n" for row in range(100, 200))
+    heading, *table, last = command("lexicon", out, "-d", test).output.splitlines()
+    assert (heading.split()[-2:], len(table), last) == (["coverage,", "%"], 4, left_out)
+    assert [line.split()[-2:] for line in table] == [["5", "71.4"]] * 4
+    where = ("--source-anchors", pair[0], "--target-anchors", pair[1], "--json")
+    (row, _) = json.loads(command("lexicon", out / "layer-2", "-d", test, *where).output)
+    assert (row["test_words_dropped"], row["test_pairs_dropped"], row["tested_words"]) == (5, 5, 5)
+    (out / "fitted.txt").write_bytes(b"\xff\n")
+    message = refusal(command("lexicon", out / "layer-2", "-d", test, *where))
+    assert re.search(r"mapping/fitted.txt: cannot be read .* It holds a word on each line, in UTF-8. Align", message)
+
+
+def test_words_from_which_an_alignment_was_found_do_not_judge_it(command, pair, tmp_path):
+    fit, out = write_dictionary(tmp_path / "fit.tsv", range(100, 200)), tmp_path / "mapping"
+    told = r"fit.tsv: every word of it is also in {}. Expected words that had no part in it. Name another file."
+    message = refusal(command("align", *pair, "-o", out, "-d", fit, "--test", fit))
+    assert re.search(told.format(r".*fit.tsv, from which the alignment is found"), message)
+    assert command("align", *pair, "-o", out, "-d", fit).status == 0
+    message = refusal(command("lexicon", out, "-d", fit))
+    assert re.search(told.format(r"the dictionary from which .*mapping was found"), message)
+
+
+def test_without_a_dictionary_all_words_judge(command, pair, tmp_path):
+    test, out = write_dictionary(tmp_path / "test.tsv", range(190, 250)), tmp_path / "mapping"
+    ended = command("align", *pair, "-o", out, *FAST, "--test", test)
+    assert ended.output.splitlines()[0].endswith("(60 test words, CSLS; coverage 100.0 %)"), ended.errors
+    assert not (out / "fitted.txt").exists()
+    assert "left out" not in ended.output + command("lexicon", out, "-d", test).output
 
 
 def test_the_anchors_are_named_by_relative_paths_and_keys(command, pair, tmp_path):

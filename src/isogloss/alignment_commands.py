@@ -9,13 +9,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from isogloss.alignment_folders import check_fits, choose_layer, one_of, open_alignments, with_anchors
+from isogloss.alignment_folders import check_fits, choose_layer, fitted_words, one_of, open_alignments, with_anchors
 from isogloss.artifacts import build_artifact, hash_file
 from isogloss.commands import checked, readable, sound_model
 from isogloss.compute.settings import ComputeSettings
 from isogloss.compute.workers import Task, report, run_tasks
 from isogloss.errors import AlignmentError, OutputError, RecipeError, VectorsError
 from isogloss.lexicon_commands import OnEvent
+from isogloss.mapping_stage import unseen_words
 from isogloss.recipe import LanguageCorpus
 from isogloss.stage import FORMATS
 from isogloss.stages import SECONDS_BETWEEN_REPORTS, read_dictionary_of, read_text_of
@@ -40,8 +41,8 @@ def translate(
 
     Args:
         folder: Of alignments.
-        words: Of the source language, found as written, else in lower case, else in any case, else `undotted`. By default
-            all.
+        words: Of the source language, found as written, else in lower case, else in any case, else `undotted`. Without
+            any, all.
         layer: Which one; by default 1, or the only one.
         k: How many translations.
         metric: ``csls`` or ``cosine``.
@@ -112,7 +113,9 @@ def judge(
     target_anchors: Path | None = None,
     on_event: OnEvent = lambda event: None,
 ) -> list[dict[str, Any]]:
-    """Judge alignments by a dictionary that had no part in finding them; any of its translations is right.
+    """Judge alignments by words that had no part in finding them; any translation in the dictionary is right.
+
+    Words of the dictionary from which `align` found the alignments are left out, in any case.
 
     Args:
         folder: Of alignments.
@@ -126,13 +129,14 @@ def judge(
 
     Returns:
         A row for each layer and metric: precision@1, @5 and @10, each with its 95 % bootstrap interval over the tested
-        words, how many these are, and which share of the dictionary's source words they are (``coverage``).
+        words, how many these are, which share of the dictionary's source words they are (``coverage``), and how many
+        words and pairs were left out before (``test_words_dropped``, ``test_pairs_dropped``).
 
     Raises:
         ArtifactError: The alignments or their anchors cannot be read, or do not belong together.
         DictionaryError: The dictionary cannot be read.
         AlignmentError: No word of the dictionary can be tested.
-        RecipeError: A value is not what it should be.
+        RecipeError: A value is not what it should be, or the alignments were found from every word of the dictionary.
     """
     from isogloss.compute.randomness import numpy_generator
     from isogloss.mapping.retrieval import Metric, translation_precision
@@ -143,7 +147,9 @@ def judge(
         metrics = ("csls",) if metric == "csls" else ("cosine",)
     alignments = open_alignments(folder)
     first = next(iter(alignments.values()))
-    words = read_dictionary_of(dictionary, first.source, first.target, turned)
+    given = read_dictionary_of(dictionary, first.source, first.target, turned)
+    known = f"the dictionary from which {folder} was found"
+    words, dropped = unseen_words(given, fitted_words(folder), place=dictionary, known=known)
     chosen = list(alignments) if layer is None else [choose_layer(folder, alignments, layer)]
     names = [f"layer {number}" for number in chosen]
     opened = with_anchors(folder, alignments, chosen, source_anchors=source_anchors, target_anchors=target_anchors)
@@ -159,7 +165,8 @@ def judge(
                 row |= {f"precision@{at}": found.precision(at)}
                 row |= {f"precision@{at}_interval": [round(end, 6) for end in found.interval(at, chance)]}
             row |= {"tested_words": found.tested_words, "found_words": found.found_words}
-            rows.append(row | {"dictionary_words": found.dictionary_words, "coverage": found.coverage})
+            row |= {"dictionary_words": found.dictionary_words, "coverage": found.coverage}
+            rows.append(row | dropped)
         on_event({"event": "finished", "task": name})
     return rows
 

@@ -3,6 +3,7 @@
 Such a folder holds a folder ``layer-K`` for each layer, and in ``anchors.json`` where the anchors lie: ``source`` and
 ``target``, paths that are absolute or relative to the folder, and ``source_key`` and ``target_key``, by which anchors
 that have changed are known. The folders of a run have no such file; the keys of their anchors stand in the manifest.
+Where a dictionary was given, ``fitted.txt`` holds its words of the source, a line each.
 """
 
 import json
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 from isogloss.artifacts import MANIFEST, check_files, read_manifest
 from isogloss.errors import AlignmentError, ArtifactError, RecipeError
 from isogloss.lexicon_commands import key_of_anchors
+from isogloss.mapping_stage import FITTED
 
 if TYPE_CHECKING:
     from isogloss.encoders.encoder import Encoder
@@ -49,6 +51,30 @@ def open_alignments(folder: Path) -> dict[int, "Alignment"]:
         )
     found = sorted((load_alignment(folder / name) for name in names), key=lambda alignment: alignment.layer)
     return {alignment.layer: alignment for alignment in found}
+
+
+def fitted_words(folder: Path) -> tuple[str, ...]:
+    """Read the words of the source in the dictionary from which alignments were found.
+
+    Args:
+        folder: As for `open_alignments`. A folder of one layer lies in that which holds the words.
+
+    Returns:
+        The words as they are spelt there; none where no dictionary was given, or where nobody noted its words.
+
+    Raises:
+        ArtifactError: The file cannot be read.
+    """
+    folder = Path(folder)
+    path = (folder.parent if (folder / "alignment.json").is_file() else folder) / FITTED
+    if not path.is_file():
+        return ()
+    try:
+        return tuple(path.read_bytes().decode("utf-8").split("\n")[:-1])
+    except (OSError, ValueError) as error:
+        raise ArtifactError(
+            f"{path}: cannot be read ({error}). It holds a word on each line, in UTF-8. Align again."
+        ) from error
 
 
 def choose_layer(folder: Path, alignments: Mapping[int, "Alignment"], layer: int | None) -> int:

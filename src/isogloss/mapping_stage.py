@@ -34,6 +34,8 @@ class Contexts:
 
 PAIRS = "pairs.tsv"
 """File of a dictionary that was joined."""
+FITTED = "fitted.txt"
+"""File that keeps the words of the source, of the dictionary from which alignments were found."""
 
 
 def join_dictionaries(
@@ -105,24 +107,16 @@ def make_alignments(
         seed: Every random choice follows from it.
     """
     from isogloss.lexicon.anchor_sources import open_anchors
-    from isogloss.lexicon.anchors import undotted
     from isogloss.mapping.alignment import save_alignment
     from isogloss.mapping.retrieval import translation_precision
 
     words = read_dictionary_of(dictionary, source, target, reversed_columns) if dictionary is not None else None
-    judge, dropped = None, 0
+    fitted = tuple(words.translations) if words is not None else ()
+    judge, dropped = None, {}
     if test_dictionary:
         given = read_dictionary_of(test_dictionary, source, target, reversed_columns)
-        # Public dictionaries are split by the words of one side. Turned round, the two parts share words: those that
-        # the alignment was fitted on do not judge it.
-        fitted = {undotted(word) for word, _ in words.pairs} if words is not None else set()
-        unseen = tuple(pair for pair in given.pairs if undotted(pair[0]) not in fitted)
-        if given.pairs and not unseen:
-            raise RecipeError(
-                f"{test_dictionary}: every word of it is also in {dictionary}, from which the alignment is found. "
-                "Expected words that had no part in it. Name another file, or leave the test out."
-            )
-        judge, dropped = replace(given, pairs=unseen), len(given.pairs) - len(unseen)
+        known = f"{dictionary}, from which the alignment is found"
+        judge, dropped = unseen_words(given, fitted, place=test_dictionary, known=known)
     if opened is None:
         opened = open_anchors(source_anchors, language=source), open_anchors(target_anchors, language=target)
     ours, theirs = opened
@@ -142,9 +136,10 @@ def make_alignments(
         if judge is not None:
             found = translation_precision(alignment, one, other, judge, at=(1, 5, 10))
             row |= {f"precision@{k}": found.precision(k) for k in (1, 5, 10)}
-            row |= {"metric": "csls", "tested_words": found.tested_words, "coverage": found.coverage}
-            row["test_pairs_dropped"] = dropped
+            row |= {"metric": "csls", "tested_words": found.tested_words, "coverage": found.coverage} | dropped
         precision.append(row)
+    if fitted:
+        write_atomically(draft / FITTED, "".join(f"{word}\n" for word in fitted))
     write_atomically(draft / "precision.json", json.dumps(precision, indent=2) + "\n")
     if keys is not None:
         places = {
@@ -154,6 +149,36 @@ def make_alignments(
         }
         write_atomically(draft / "anchors.json", json.dumps(places | dict(keys), indent=2) + "\n")
     return {"precision": precision}
+
+
+def unseen_words(dictionary: Any, fitted: Sequence[str], *, place: Path, known: str) -> tuple[Any, dict[str, int]]:
+    """Leave out the words of a dictionary that would judge an alignment which was found from them.
+
+    Public dictionaries are split by the words of one side. Turned round, the two parts share words.
+
+    Args:
+        dictionary: That is to judge.
+        fitted: Words of the source from which the alignment was found; case plays no part.
+        place: The dictionary's file, for the message.
+        known: What has the words `fitted`, for the message.
+
+    Returns:
+        The dictionary without them, and how many words and pairs were left out.
+
+    Raises:
+        RecipeError: No pair is left.
+    """
+    from isogloss.lexicon.anchors import undotted
+
+    seen = {undotted(word) for word in fitted}
+    unseen = tuple(pair for pair in dictionary.pairs if undotted(pair[0]) not in seen)
+    if dictionary.pairs and not unseen:
+        raise RecipeError(
+            f"{place}: every word of it is also in {known}. Expected words that had no part in it. Name another file."
+        )
+    words = {undotted(source) for source, _ in dictionary.pairs} & seen
+    dropped = {"test_words_dropped": len(words), "test_pairs_dropped": len(dictionary.pairs) - len(unseen)}
+    return replace(dictionary, pairs=unseen), dropped
 
 
 def _check_layers(source: Sequence[Any], target: Sequence[Any]) -> None:

@@ -34,10 +34,12 @@ def print_precision(rows: list[dict[str, Any]]) -> None:
         if "precision@1" in row:
             print(
                 f"{row['source']}→{row['target']} {row['vectors']} {row['layer']}: precision@1 "
-                f"{row['precision@1']:.3f}, @5 {row['precision@5']:.3f} ({row['tested_words']} test words, CSLS)"
+                f"{row['precision@1']:.3f}, @5 {row['precision@5']:.3f} ({row['tested_words']} test words, CSLS; "
+                f"coverage {100 * row['coverage']:.1f} %)"
             )
         else:
             print(f"{row['source']}→{row['target']} {row['vectors']} {row['layer']}: {row['usable_pairs']} pairs used")
+    _print_left_out(rows)
 
 
 def print_cards(cards: dict[str, dict[str, Any]]) -> None:
@@ -119,6 +121,15 @@ def print_judgement(rows: Sequence[dict[str, Any]]) -> None:
         for row in rows
     ]
     _print_columns(headings, lines)
+    _print_left_out(rows)
+
+
+def _print_left_out(rows: Sequence[dict[str, Any]]) -> None:
+    """Print how many words did not judge, a line for each two languages; nothing where all did."""
+    told = {(row["source"], row["target"]): row.get("test_words_dropped", 0) for row in rows}
+    for (source, target), words in told.items():
+        if words:
+            print(f"{source}→{target}: {words:,} words left out, since the alignment was found from them")
 
 
 def print_models(found: dict[str, Any]) -> None:
