@@ -48,6 +48,12 @@ def test_a_numeral_is_of_digits_and_what_stands_between_them(word, expected):
     assert is_numeral(word) is expected
 
 
+def test_short_words_with_vowel_signs_are_short_words():
+    words = ("है", "का", "की", "हम", "हिन्दी", ".", "१९४७")
+    found = alike_words(anchors_of(*words, language="hi"), anchors_of(*words, language="mr"))
+    assert [word for word, _ in found.pairs] == ["हिन्दी", ".", "१९४७"]
+
+
 def test_only_shared_numbers_are_numerals():
     found = numerals(anchors_of("casa", "7", "1914", "8", language="gl"), anchors_of("1914", "casa", "7"))
     assert (found.source, found.target) == ("gl", "es")
@@ -62,6 +68,17 @@ def test_cognates_are_found_through_case_accents_and_scripts():
         ("президент", "presidente"),
         ("CAFÉTERÍA", "cafeteria"),
     )
+
+
+@pytest.mark.parametrize(
+    ("word", "kindred"),
+    [
+        ("премьер", "premier"), ("январь", "yanvar"), ("კომპიუტერი", "kompiuteri"), ("სტუდენტი", "studenti"),
+        ("израʼиль", "izrail"), ("м'ятный", "myatniy"), ("אמריקאים", "mrykym"), ("l’amore", "lamore"),
+    ],
+)  # fmt: skip
+def test_an_apostrophe_of_the_transliteration_is_no_letter(word, kindred):
+    assert cognates(anchors_of(word, language="xx"), anchors_of(kindred)).pairs == ((word, kindred),)
 
 
 def test_cognates_differ_by_a_quarter_of_their_letters_at_most():

@@ -16,6 +16,7 @@ from rapidfuzz.process import cdist
 
 from isogloss.lexicon.anchors import Anchors
 from isogloss.lexicon.dictionary import BilingualDictionary, identical_words
+from isogloss.lexicon.geometry import is_alphabetic
 
 SHORTEST_ALIKE = 4
 """Letters that a word needs at least to count when it is spelt alike: short words are alike by chance."""
@@ -31,7 +32,7 @@ COGNATE_TYPES = 5000
 
 def alike_words(source: Anchors, target: Anchors) -> BilingualDictionary:
     """Pair the words that both languages write alike and that are unlikely to be so by chance."""
-    return _only(identical_words(source, target), lambda word: len(word) >= SHORTEST_ALIKE or not word.isalpha())
+    return _only(identical_words(source, target), lambda word: len(word) >= SHORTEST_ALIKE or not is_alphabetic(word))
 
 
 def numerals(source: Anchors, target: Anchors) -> BilingualDictionary:
@@ -82,8 +83,12 @@ def cognates(
 
 
 def _latin(words: Sequence[str], letters: int) -> list[tuple[str, str]]:
-    """Return words with what they look like in plain Latin letters, those that are long enough."""
-    spelt = ((word, anyascii(word.lower()).lower()) for word in words)
+    """Return words with what they look like in plain Latin letters, those that are long enough.
+
+    Soft signs, glottal stops and the like become apostrophes (*январь* is *yanvar'*): these are left out.
+    """
+    names = (word for word in words if is_alphabetic(word.replace("'", "").replace("\u2019", "")))
+    spelt = ((word, "".join(filter(str.isalnum, anyascii(word.lower()).lower()))) for word in names)
     return [(word, plain) for word, plain in spelt if len(plain) >= letters and plain.isalpha()]
 
 
