@@ -143,6 +143,17 @@ def test_words_from_which_an_alignment_was_found_do_not_judge_it(command, pair, 
     assert re.search(told.format(r"the dictionary from which .*mapping was found"), message)
 
 
+def test_a_test_without_a_known_word_is_refused_before_the_work(command, pair, tmp_path, monkeypatch):
+    monkeypatch.setattr("isogloss.mapping_stage._fit_layers", lambda *_, **__: pytest.fail("was fitted"))
+    fit = write_dictionary(tmp_path / "fit.tsv", range(100, 200))
+    (tmp_path / "test.tsv").write_text("w7gl\tunknown\nw300gl\tunknown\nunknown\tw8es\n", encoding="utf-8")
+    message = refusal(command("align", *pair, "-o", tmp_path / "mapping", "-d", fit, "--test", tmp_path / "test.tsv"))
+    assert message.startswith(
+        "Translation test gl→es, layer 0: of 3 dictionary pairs 1 source words have anchors, but none together"
+    )
+    assert not (tmp_path / "mapping").exists()
+
+
 def test_without_a_dictionary_all_words_judge(command, pair, tmp_path):
     test, out = write_dictionary(tmp_path / "test.tsv", range(190, 250)), tmp_path / "mapping"
     ended = command("align", *pair, "-o", out, *FAST, "--test", test)

@@ -108,7 +108,7 @@ def make_alignments(
     """
     from isogloss.lexicon.anchor_sources import open_anchors
     from isogloss.mapping.alignment import save_alignment
-    from isogloss.mapping.retrieval import translation_precision
+    from isogloss.mapping.retrieval import testable, translation_precision
 
     words = read_dictionary_of(dictionary, source, target, reversed_columns) if dictionary is not None else None
     fitted = tuple(words.translations) if words is not None else ()
@@ -121,6 +121,8 @@ def make_alignments(
         opened = open_anchors(source_anchors, language=source), open_anchors(target_anchors, language=target)
     ours, theirs = opened
     _check_layers(ours, theirs)
+    if judge is not None:
+        testable(judge, ours[0], theirs[0])  # all layers have the same words; better now than after a long search
     precision = []
     for alignment, one, other in zip(
         _fit_layers(ours, theirs, words, settings=settings, guide=guide, contexts=contexts, seed=seed),

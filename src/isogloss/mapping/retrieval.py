@@ -239,6 +239,26 @@ def _centred(
     return vectors - lengths / mean * centre if mean > 0 else vectors
 
 
+def testable(dictionary: BilingualDictionary, source_anchors: Anchors, target_anchors: Anchors) -> dict[int, set[int]]:
+    """Find the words of a dictionary that can be tested: rows of the source, each with those of its translations.
+
+    Raises:
+        AlignmentError: There is none.
+    """
+    right_by_row: dict[int, set[int]] = {}
+    for row, column in dictionary.usable(source_anchors, target_anchors):
+        right_by_row.setdefault(row, set()).add(column)
+    place = f"Translation test {source_anchors.language}→{target_anchors.language}, layer {source_anchors.layer}"
+    if not right_by_row:
+        found = {source_anchors.index_of(word) for word in dictionary.translations} - {None}
+        raise AlignmentError(
+            f"{place}: of {len(dictionary)} dictionary pairs {len(found)} source words "
+            "have anchors, but none together with a translation. At least one whole pair is needed. Use "
+            "another dictionary, lower min_count, or gather anchors from more text."
+        )
+    return right_by_row
+
+
 def translation_precision(
     alignment: Alignment | Float[Tensor, "types width"],
     source_anchors: Anchors,
@@ -267,20 +287,12 @@ def translation_precision(
     Raises:
         AlignmentError: No word of the dictionary can be tested.
     """
-    right_by_row: dict[int, set[int]] = {}
-    for row, column in dictionary.usable(source_anchors, target_anchors):
-        right_by_row.setdefault(row, set()).add(column)
+    right_by_row = testable(dictionary, source_anchors, target_anchors)
     place = f"{source_anchors.language}→{target_anchors.language}, layer {source_anchors.layer}"
     # A word is its anchor or, without one, what it is `undotted`: so no more words are tested than there are.
     rows_by_word = {word: source_anchors.index_of(word) for word in dictionary.translations}
     words = {undotted(word) if row is None else row for word, row in rows_by_word.items()}
     rows_found = words & set(range(len(source_anchors)))
-    if not right_by_row:
-        raise AlignmentError(
-            f"Translation test {place}: of {len(dictionary)} dictionary pairs {len(rows_found)} source words "
-            "have anchors, but none together with a translation. At least one whole pair is needed. Use "
-            "another dictionary, lower min_count, or gather anchors from more text."
-        )
     if isinstance(alignment, Alignment):
         sources, targets = in_one_space(alignment, source_anchors, target_anchors)
     else:
