@@ -393,6 +393,32 @@ def test_what_cannot_be_done_is_refused(command, pair, tmp_path, options, messag
     assert below(tmp_path) == before
 
 
+@pytest.mark.parametrize("options", [(), ("--method", "rcsls"), ("--method", "self-learning"), ("--few-pairs",)])
+@pytest.mark.parametrize("turned", [False, True])
+def test_columns_the_wrong_way_round_are_noticed(command, pair, tmp_path, options, turned):
+    fit = write_dictionary(tmp_path / "fit.tsv", range(100, 200), turned=not turned)
+    with fit.open("a", encoding="utf-8") as file:
+        file.writelines(f"name{row}\tname{row}\n" for row in range(40))  # as far as these go, either way is right
+    words = ("align", *pair, "-o", tmp_path / "mapping", "-d", fit, *options, *(["--turned"] if turned else []))
+    assert refusal(command(*words)) == (
+        "Alignment gl→es: 40 of 140 dictionary pairs have anchors; turned round, 140 would. Expected words of gl "
+        "first, then of es. Give --turned, or leave it out if it was given."
+    )
+
+
+def test_columns_of_a_test_the_wrong_way_round_are_noticed(command, pair, tmp_path):
+    fit, out = write_dictionary(tmp_path / "fit.tsv", range(100, 200)), tmp_path / "mapping"
+    test = write_dictionary(tmp_path / "test.tsv", range(200, 230), turned=True)
+    told = (
+        "Translation test gl→es, layer 0: 0 of 30 dictionary pairs have anchors; turned round, 30 would. Expected "
+        "words of gl first, then of es. Give --turned, or leave it out if it was given."
+    )
+    assert refusal(command("align", *pair, "-o", out, "-d", fit, "--test", test)) == told
+    assert command("align", *pair, "-o", out, "-d", fit).status == 0
+    assert refusal(command("lexicon", out, "-d", test)) == told
+    assert command("lexicon", out, "-d", test, "--turned").status == 0
+
+
 def test_columns_that_are_not_there_cannot_be_turned(command, pair, tmp_path):
     message = refusal(command("align", *pair, "-o", tmp_path / "mapping", "--turned"))
     assert message.startswith(

@@ -108,6 +108,7 @@ def make_alignments(
     """
     from isogloss.lexicon.anchor_sources import open_anchors
     from isogloss.mapping.alignment import save_alignment
+    from isogloss.mapping.checks import refuse_turned
     from isogloss.mapping.retrieval import testable, translation_precision
 
     words = read_dictionary_of(dictionary, source, target, reversed_columns) if dictionary is not None else None
@@ -121,6 +122,9 @@ def make_alignments(
         opened = open_anchors(source_anchors, language=source), open_anchors(target_anchors, language=target)
     ours, theirs = opened
     _check_layers(ours, theirs)
+    if words is not None:
+        place, usable = f"Alignment {source}→{target}", words.usable(ours[0], theirs[0])
+        refuse_turned(len(usable), ours[0], theirs[0], dictionary=words, place=place)
     if judge is not None:
         testable(judge, ours[0], theirs[0])  # all layers have the same words; better now than after a long search
     precision = []

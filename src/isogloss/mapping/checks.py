@@ -51,8 +51,13 @@ def check_pairs(
     dictionary: BilingualDictionary,
     too_few: str,
 ) -> None:
-    """Refuse a dictionary that does not suffice, and say why it does not."""
+    """Refuse a dictionary that does not suffice, and say why it does not.
+
+    Raises:
+        AlignmentError: It has too few pairs, or its columns are the wrong way round.
+    """
     place = f"Alignment {source_anchors.language}→{target_anchors.language}"
+    refuse_turned(len(pairs), source_anchors, target_anchors, dictionary=dictionary, place=place)
     width = source_anchors.width
     if len(pairs) < MINIMUM_PAIRS:
         sources = {word for word, _ in dictionary.pairs}
@@ -68,4 +73,28 @@ def check_pairs(
         raise AlignmentError(
             f"{place} has {len(pairs)} dictionary pairs; width {width} needs at least {width}. Add pairs, or "
             'use too_few_pairs = "complete".'
+        )
+
+
+def refuse_turned(
+    usable: int, source_anchors: Anchors, target_anchors: Anchors, *, dictionary: BilingualDictionary, place: str
+) -> None:
+    """Refuse a dictionary of which more than twice as many pairs could be used with its columns turned round.
+
+    Args:
+        usable: Pairs of the dictionary, as it stands, whose words have anchors.
+        source_anchors: Of the language that is mapped.
+        target_anchors: Of the other one.
+        dictionary: From the one to the other, or so it is said.
+        place: The beginning of the message.
+
+    Raises:
+        AlignmentError: Its columns are the wrong way round.
+    """
+    turned = sum(one in target_anchors and other in source_anchors for one, other in dictionary.pairs)
+    if turned > 2 * usable:
+        raise AlignmentError(
+            f"{place}: {usable} of {len(dictionary)} dictionary pairs have anchors; turned round, {turned} would. "
+            f"Expected words of {dictionary.source} first, then of {dictionary.target}. Give --turned, or leave it out "
+            "if it was given."
         )

@@ -27,6 +27,7 @@ from isogloss.errors import AlignmentError
 from isogloss.lexicon.anchors import Anchors, undotted
 from isogloss.lexicon.dictionary import BilingualDictionary
 from isogloss.mapping.alignment import Alignment
+from isogloss.mapping.checks import refuse_turned
 
 Metric = Literal["csls", "cosine"]
 
@@ -243,12 +244,14 @@ def testable(dictionary: BilingualDictionary, source_anchors: Anchors, target_an
     """Find the words of a dictionary that can be tested: rows of the source, each with those of its translations.
 
     Raises:
-        AlignmentError: There is none.
+        AlignmentError: There is none, or the dictionary's columns are the wrong way round.
     """
     right_by_row: dict[int, set[int]] = {}
-    for row, column in dictionary.usable(source_anchors, target_anchors):
+    pairs = dictionary.usable(source_anchors, target_anchors)
+    for row, column in pairs:
         right_by_row.setdefault(row, set()).add(column)
     place = f"Translation test {source_anchors.language}→{target_anchors.language}, layer {source_anchors.layer}"
+    refuse_turned(len(pairs), source_anchors, target_anchors, dictionary=dictionary, place=place)
     if not right_by_row:
         found = {source_anchors.index_of(word) for word in dictionary.translations} - {None}
         raise AlignmentError(
@@ -285,7 +288,7 @@ def translation_precision(
         neighbourhood: K of CSLS.
 
     Raises:
-        AlignmentError: No word of the dictionary can be tested.
+        AlignmentError: No word of the dictionary can be tested, or its columns are the wrong way round.
     """
     right_by_row = testable(dictionary, source_anchors, target_anchors)
     place = f"{source_anchors.language}→{target_anchors.language}, layer {source_anchors.layer}"
