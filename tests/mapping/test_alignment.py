@@ -151,6 +151,25 @@ def test_a_matrix_that_loses_a_direction_has_no_inverse():
         Alignment("gl", "es", 0, torch.zeros(2, 2, dtype=torch.float64)).inverse()
 
 
+@pytest.mark.parametrize("digits", [torch.float64, torch.float32])
+def test_a_matrix_of_lower_rank_has_no_inverse_though_rounding_gives_it_one(digits):
+    narrow = vectors_of(1, 8, 4) @ vectors_of(2, 4, 8)
+    alignment = Alignment("gl", "es", 1, narrow.to(digits).double())
+    assert torch.linalg.inv(alignment.matrix).abs().max() > 1e6
+    with pytest.raises(
+        AlignmentError,
+        match=r"gl→es, layer 1: its matrix has no inverse, for a direction is shrunk to \de-\d+, the strongest to "
+        r"\de\+\d\d. Only a map that loses no direction can be turned round",
+    ):
+        alignment.inverse()
+
+
+def test_a_matrix_that_stretches_unevenly_has_an_inverse():
+    stretch = torch.diag(torch.tensor([1e3, 1.0, 1e-3], dtype=torch.float64))
+    back = Alignment("gl", "es", 1, stretch).inverse()
+    assert torch.allclose(back.matrix @ stretch, torch.eye(3, dtype=torch.float64))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -145,15 +145,17 @@ class Alignment:
         """Return the way back: from the target's own vectors to the source's own vectors.
 
         Raises:
-            AlignmentError: The matrix cannot be inverted.
+            AlignmentError: The matrix cannot be inverted, or nothing in float32 would survive it.
         """
-        try:
-            matrix = torch.linalg.inv(self.matrix)  # the transpose, if the matrix is orthogonal
-        except RuntimeError as error:
+        values = torch.linalg.svdvals(self.matrix)  # largest first
+        # Vectors are float32: a direction that is shrunk below their digits, beside the others, is lost.
+        if values[-1] <= values[0] * torch.finfo(torch.float32).eps:
             raise AlignmentError(
-                f"{self._place}: its matrix has no inverse. Only a map that loses no direction can be turned "
+                f"{self._place}: its matrix has no inverse, for a direction is shrunk to {float(values[-1]):.0e}, the "
+                f"strongest to {float(values[0]):.0e}. Only a map that loses no direction can be turned "
                 "round. Find the alignment in the other direction from anchors."
-            ) from error
+            )
+        matrix = torch.linalg.inv(self.matrix)  # the transpose, if the matrix is orthogonal
         return Alignment(
             source=self.target,
             target=self.source,
