@@ -285,3 +285,14 @@ def test_fewer_than_two_words_are_refused():
     anchors = Anchors.of_vectors(["a", "b", ","], torch.eye(3), language="es", layer=2, counts=[100, 99, 100])
     with pytest.raises(VectorsError, match=r"Anchors of es, layer 2: 1 of 3 word types .* occur 100 times"):
         geometry(anchors)
+
+
+def test_counts_whose_sum_is_no_int64_are_still_summed_right():
+    vectors, words = torch.eye(3), ["ab", "cd", "ef"]
+    found = [
+        geometry(Anchors.of_vectors(words, vectors, language="xx", counts=[count] * 3), min_count=1)
+        for count in (2**62, 1)
+    ]
+    assert [each.tokens for each in found] == [3 * 2**62, 3]
+    anchors = [Anchors.of_vectors(words, 2 * vectors, language="xx", counts=[count] * 3) for count in (2**62, 1)]
+    assert [each.mean_norm for each in anchors] == pytest.approx([2.0, 2.0])

@@ -77,7 +77,7 @@ class Anchors:
             words=tuple(words),
             vectors=vectors.float(),
             counts=occurrences,
-            mean_norm=float((norms * occurrences).sum() / occurrences.sum()) if len(words) else 0.0,
+            mean_norm=float((norms * occurrences).sum() / occurrences.double().sum()) if len(words) else 0.0,
         )
 
     @property

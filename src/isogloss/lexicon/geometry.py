@@ -146,10 +146,10 @@ def geometry(anchors: Anchors, *, min_count: int = 100, homonyms: Sequence[str] 
         layer=anchors.layer,
         min_count=min_count,
         words=len(rows),
-        tokens=int(counts.sum()),
+        tokens=sum(counts.tolist()),  # which may be more than an int64 holds
         anchor_distance=_distances_of_pairs(vectors),
         token_distance=None if distances is None else _spread(distances),
-        token_distance_by_tokens=None if distances is None else float(distances @ counts.double() / counts.sum()),
+        token_distance_by_tokens=None if distances is None else float(distances @ _shares(counts)),
         homonym_distance=None if distances is None or not found else _spread(distances[found]),
         homonyms_asked=len(set(homonyms)),
         homonyms_found=len(found),
@@ -225,7 +225,7 @@ def _share_within_types(
     vectors: Float64[Tensor, "types width"], counts: Int64[Tensor, " types"], token_squares: Float64[Tensor, " types"]
 ) -> float:
     """Return the variance of tokens around their anchors over their variance around the mean of all tokens."""
-    weights = counts.double() / counts.sum()
+    weights = _shares(counts)
     within = float(weights @ (token_squares - vectors.square().sum(dim=1)).clamp(min=0))
     centre = weights @ vectors
     between = float(weights @ (vectors - centre).square().sum(dim=1))
@@ -262,6 +262,11 @@ def _cosine_between_tokens(vectors: Float64[Tensor, "types width"], token_norms:
     above = vectors.sum(dim=0).square().sum() - vectors.square().sum()
     below = token_norms.sum().square() - token_norms.square().sum()
     return float(above / _positive(below))
+
+
+def _shares(counts: Int64[Tensor, " types"]) -> Float64[Tensor, " types"]:
+    """Return the share of the tokens that each type has."""
+    return counts.double() / counts.double().sum()
 
 
 def _spread(values: Float64[Tensor, " values"]) -> Spread | None:
