@@ -88,6 +88,7 @@ def align(
         given = {"seed_pairs": "dictionary"} | given
     settings = _settings(method, given)
     guide = _guide(method, guide)
+    _refuse_idle(method, settings, given, guided=guide is not None)
     contexts = _contexts(method, parallel=parallel, models=models, texts=texts, turned=turned)
     _refuse_unused(method, settings, dictionary=dictionary, test=test, turned=turned, models=models, texts=texts)
     place = Path(out).absolute()
@@ -171,7 +172,14 @@ def _settings(method: str, options: Mapping[str, Any]) -> Any:
             f"{typed}: {method} has no such setting. Expected one of {', '.join(known)}. "
             "Leave it out, or choose another method."
         )
-    return checked(kind, **options)
+    # true is no number, though pydantic would make 1 of it.
+    told = {
+        name: json.dumps(value)
+        if isinstance(value, bool) and type(kind.model_fields[name].default) is not bool
+        else value
+        for name, value in options.items()
+    }
+    return checked(kind, **told)
 
 
 def _guide(method: str, guide: int | str | tuple[Path, Path] | None) -> int | str | tuple[Path, Path] | None:
@@ -180,6 +188,11 @@ def _guide(method: str, guide: int | str | tuple[Path, Path] | None) -> int | st
         return guide
     if method in ("rcsls", "parallel"):
         raise RecipeError(f"--guide: {method} seeks no pairs. Expected none. Leave it out, or choose another method.")
+    if guide == "own" and method == "procrustes":
+        raise RecipeError(
+            "--guide: found own, but procrustes finds every layer by itself anyway, unless another is its guide. "
+            "Expected a layer's number or lowest. Leave it out, or choose another method."
+        )
     if isinstance(guide, int | tuple) or guide in (LOWEST_LAYER, "own"):
         return guide
     try:
@@ -248,6 +261,17 @@ def _refuse_unused(
         raise RecipeError(
             "--turned: found no file of two columns. Expected one whose columns it turns. Leave it out, or give "
             "--dictionary or --test."
+        )
+
+
+def _refuse_idle(method: str, settings: Any, given: Mapping[str, Any], *, guided: bool) -> None:
+    """Refuse settings of rounds of refinement where none is taken; with a guide there is always one, in the guide."""
+    about_rounds = ("selection",) if guided else ("selection", "refinement_types")
+    idle = next((name for name in about_rounds if name in given), None)
+    if method == "procrustes" and idle is not None and settings.refinements == 0:
+        raise RecipeError(
+            f"{idle}: found {given[idle]}, but no refinements. Expected rounds of refinement, which it is about. "
+            "Leave it out, or give --refinements."
         )
 
 
