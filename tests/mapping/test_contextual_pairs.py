@@ -180,7 +180,7 @@ def test_the_alignment_says_how_it_was_found():
         "scale": "mean_norm",
         "sentences": 21,
         "linked_sentences": 20,
-        "pairs": pairs,
+        "usable_pairs": pairs,
         "kept_share": pytest.approx(pairs / (pairs + 2)),
         "pair_weight": pytest.approx(2 * 9),  # nine types, each seen more than twice
         "max_per_type": 2,

@@ -17,7 +17,7 @@ from collections.abc import Collection
 import torch
 
 from isogloss.compute.randomness import numpy_generator
-from isogloss.lexicon.anchors import Anchors
+from isogloss.lexicon.anchors import Anchors, undotted
 from isogloss.lexicon.dictionary import BilingualDictionary
 from isogloss.mapping.alignment import Alignment
 from isogloss.mapping.retrieval import TranslationScores, in_one_space, nearest, translation_precision
@@ -43,7 +43,7 @@ def withhold(dictionary: BilingualDictionary, *, seed: int) -> tuple[BilingualDi
         dictionary: From the new language to the reference.
         seed: Decides which words.
     """
-    words = len({word.lower() for word, _ in dictionary.pairs})
+    words = len({undotted(word) for word, _ in dictionary.pairs})
     count = max(LEAST_WITHHELD, round(WITHHELD * words))
     if count > MOST_WITHHELD * words:
         return dictionary, BilingualDictionary(dictionary.source, dictionary.target, ())
@@ -84,9 +84,9 @@ def closeness(
         types: Word types of the source that are looked at.
         but: Words that are not, whatever their case: those that were led to their neighbours.
     """
-    led = {word.lower() for word in but}
+    led = {undotted(word) for word in but}
     frequent = enumerate(source_anchors.words[:types])
-    rows = torch.tensor([row for row, word in frequent if word.lower() not in led], dtype=torch.int64)
+    rows = torch.tensor([row for row, word in frequent if undotted(word) not in led], dtype=torch.int64)
     if not len(rows):
         return None
     sources, targets = in_one_space(alignment, source_anchors, target_anchors)
