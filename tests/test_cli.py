@@ -33,6 +33,7 @@ COMMANDS = [
     "embed",
     "anchors",
     "merge-anchors",
+    "static",
     "geometry",
     "align",
     "lexicon",

@@ -79,6 +79,37 @@ def merge_anchors(
     print(f"{command(sums, out, min_count=min_count, max_types=max_types)} word types in {out}")
 
 
+def static(
+    text: Annotated[Path, typer.Argument(help="Raw text, one sentence a line; plain, gz, xz or zst.")],
+    language: Language,
+    out: Out,
+    width: Annotated[int, typer.Option(help="Numbers in a vector.")] = 100,
+    min_count: Annotated[int, typer.Option(help="Word types seen less often get no vector.")] = 5,
+    max_types: Annotated[int, typer.Option(help="Only so many of the most frequent word types get one.")] = 50_000,
+    window: Annotated[int, typer.Option(help="Words to either side that count as near.")] = 5,
+    contexts: Annotated[int, typer.Option(help="Most frequent word types that describe others.")] = 10_000,
+    max_sentences: Annotated[int | None, typer.Option(help="Reading stops after so many.")] = None,
+    tokenised: Tokenised = False,
+    seed: Seed = 1,
+    threads: Threads = 1,
+) -> None:
+    """Make word vectors without context from raw text: anchors of one layer, for align, lexicon and geometry.
+
+    They tell words apart by the words that stand near them, and often translate better than the layers of a language
+    model that saw little text: see `--source-guide` of `align`.
+
+    Example: `isogloss static es.txt.xz --language es -o static/es`
+    """
+    from isogloss.display import showing_progress
+    from isogloss.lexicon_commands import static as command
+
+    shape = {"width": width, "min_count": min_count, "max_types": max_types, "window": window, "contexts": contexts}
+    reading = {"max_sentences": max_sentences, "tokenised": tokenised, "seed": seed, "threads": threads}
+    with showing_progress() as show:
+        found = command(text, out, language=language, on_event=show, **shape, **reading)
+    print(f"{found} word types in {out}")
+
+
 def geometry(
     folders: Annotated[
         list[Path], typer.Argument(metavar="ANCHORS...", help="Folders of anchors, or files in word2vec text format.")
@@ -150,7 +181,7 @@ def align(
         typer.Option(help="Layer in which pairs are sought for all layers: a number, lowest, or own for each its own."),
     ] = None,
     source_guide: Annotated[
-        Path | None, typer.Option(help="Other vectors of the source, such as static ones, to seek pairs in.")
+        Path | None, typer.Option(help="Other vectors of the source, such as those of static, to seek pairs in.")
     ] = None,
     target_guide: Annotated[Path | None, typer.Option(help="Likewise of the target.")] = None,
     parallel: Annotated[Path | None, typer.Option(help="Lines SENTENCE, tab, TRANSLATION.")] = None,
@@ -322,6 +353,7 @@ def draw_contexts(
 COMMANDS: tuple[Callable[..., None], ...] = (
     anchors,
     merge_anchors,
+    static,
     geometry,
     align,
     lexicon,

@@ -1,4 +1,4 @@
-"""One function for each command about anchors: gather, merge, measure, bring in and give out.
+"""One function for each command about anchors: gather, merge, make without context, measure, bring in and give out.
 
 As in `commands`, each receives paths and plain values, makes one artifact or answer, and returns what a person would
 want to know of it.
@@ -15,7 +15,7 @@ from isogloss.compute.workers import Event, Task, run_tasks
 from isogloss.errors import ArtifactError, RecipeError, TextError
 from isogloss.recipe import LanguageCorpus
 from isogloss.stage import FORMATS
-from isogloss.stages import make_anchors
+from isogloss.stages import make_anchors, make_static
 
 if TYPE_CHECKING:
     from isogloss.lexicon.geometry import Geometry
@@ -154,6 +154,61 @@ def merge_anchors(
         inputs=first.content["inputs"],
         licences=first.content["licences"],
     )
+    return made.content["word_types"]
+
+
+def static(
+    text: Path,
+    out: Path,
+    *,
+    language: str,
+    width: int = 100,
+    min_count: int = 5,
+    max_types: int = 50_000,
+    window: int = 5,
+    contexts: int = 10_000,
+    max_sentences: int | None = None,
+    tokenised: bool = False,
+    seed: int = 1,
+    threads: int = 1,
+    on_event: OnEvent = lambda event: None,
+) -> int:
+    """Make word vectors without context from a text, as anchors of layer 0; return the number of word types.
+
+    Args:
+        text: Raw text, read twice: to count words, and to count which stand near which.
+        out: Folder to write.
+        language: Code of the text's language.
+        width: Of the vectors.
+        min_count: Word types seen less often get no vector.
+        max_types: Only so many of the most frequent word types get one.
+        window: Words to either side that count as near.
+        contexts: Most frequent word types that describe others.
+        max_sentences: Reading stops after so many.
+        tokenised: Words are already apart.
+        seed: Of the random start of the decomposition.
+        threads: Of the decomposition.
+        on_event: Called with events of progress.
+
+    Raises:
+        RecipeError: A value is not what it should be.
+        TextError: The text cannot be read, no word is frequent enough, or nothing tells its words from one another.
+        OutputError: The folder cannot be written; nothing is left behind.
+    """
+    from isogloss.encoders.settings import StaticSettings
+
+    shape = {"width": width, "min_count": min_count, "max_types": max_types, "window": window, "contexts": contexts}
+    settings = checked(StaticSettings, **shape)
+    threads = checked(ComputeSettings, threads=threads).threads
+    corpus = checked(LanguageCorpus, text=str(readable(text)), tokenised=tokenised, max_sentences=max_sentences)
+    content = {"language": language, "tokenised": tokenised, "max_sentences": max_sentences}
+    content |= {"static": settings.model_dump(mode="json"), "seed": seed, "threads": threads}
+
+    def make(draft: Path) -> Mapping[str, Any]:
+        return make_static(draft, corpus=corpus, language=language, settings=settings, seed=seed)
+
+    facts = {"settings": content, "inputs": {"text": hash_of_text(text)}, "seed": seed}
+    made = _build_with_progress(Path(out).absolute(), "static", make, threads=threads, on_event=on_event, **facts)
     return made.content["word_types"]
 
 

@@ -152,14 +152,19 @@ def make_anchors(
 
 
 def make_static(draft: Path, *, corpus: LanguageCorpus, language: str, settings: Any, seed: int) -> Mapping[str, Any]:
-    """Make one language's word vectors without context from its raw text."""
+    """Make one language's word vectors without context from its raw text, which is read twice."""
     from isogloss.encoders.static import static_vectors
     from isogloss.lexicon.anchor_files import save_anchors
     from isogloss.lexicon.anchors import Anchors
 
-    words, counts, vectors = static_vectors(
-        lambda: (sentence.forms for sentence in read_text_of(corpus, language)), settings=settings, seed=seed
-    )
+    def sentences() -> Iterator[Sequence[str]]:
+        pace, words = Pace(), 0
+        for number, sentence in enumerate(read_text_of(corpus, language), start=1):
+            words += len(sentence.forms)
+            pace.count(number, words)
+            yield sentence.forms
+
+    words, counts, vectors = static_vectors(sentences, settings=settings, seed=seed)
     anchors = Anchors.of_vectors(words, vectors, language=language, counts=counts)
     save_anchors(draft, (anchors,))
     return {"word_types": len(anchors)}

@@ -88,7 +88,7 @@ def static_vectors(
         Words by falling count, their counts, and their vectors.
 
     Raises:
-        TextError: No word type was seen `settings.min_count` times.
+        TextError: No word type was seen `settings.min_count` times, or nothing tells those that were from one another.
     """
     vocabulary = Vocabulary.count(
         sentences(), min_count=settings.min_count, max_size=settings.max_types + len(RESERVED)
@@ -99,6 +99,11 @@ def static_vectors(
             f"lower min_count."
         )
     vectors = cooccurrence_vectors(vocabulary, sentences(), width=settings.width, settings=settings, seed=seed)
+    if not vectors.any():
+        raise TextError(
+            f"Static vectors: of {len(vocabulary) - len(RESERVED)} word types none stands near another more often than "
+            "by chance. Expected words with neighbours of their own. Give more text, or lower min_count."
+        )
     first = len(RESERVED)
     return vocabulary.words[first:], vocabulary.counts[first:], vectors[first:]
 
