@@ -57,7 +57,7 @@ def symmetric_weighting(
 
 EXPONENTS = (0.0, 0.15, 0.3, 0.5)
 """What `held_out_weighting` chooses from, weakest first."""
-CANDIDATES = 10_000
+CANDIDATES = 5_000
 """Word types of the target among which it looks for translations."""
 
 
