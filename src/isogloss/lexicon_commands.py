@@ -373,9 +373,10 @@ def _build_with_progress(
 
 def _word_list(path: Path) -> list[str]:
     """Read a word a line."""
+    from isogloss.corpus.plain_text import plain
     from isogloss.corpus.raw_text import read_lines
 
-    words = [line.strip() for line in read_lines(readable(path)) if line.strip()]
+    words = [word for line in read_lines(readable(path)) if (word := plain(line).strip())]
     if not words:
         raise TextError(
             f"{path}: there is no word in this file. Expected a word a line. Check that it is the right file."

@@ -36,6 +36,20 @@ def test_the_line_can_be_read_off_the_sentence(language, line):
     assert rebuilt(sentence) == " ".join(line.split()) == sentence.comment("text")
 
 
+@pytest.mark.parametrize(
+    ("line", "text", "forms"),
+    [
+        ("Ella \u200fviene\u200e.", "Ella viene.", ("Ella", "viene", ".")),
+        ("\ufeff¿Un\u200bcafe\u0301?\u2069", "¿Un café?", ("¿", "Un", "café", "?")),
+        ("\u200b \u200f", "", ()),
+    ],
+)
+def test_what_nobody_sees_is_neither_word_nor_text(line, text, forms):
+    sentence = annotated_line(line, language="es")
+    assert (sentence.comment("text"), sentence.forms) == (text, forms)
+    assert rebuilt(sentence) == text
+
+
 def test_contractions_become_multiword_tokens():
     sentence = annotated_line("Vengo del mar", language="es", sent_id="7")
     assert sentence.forms == ("Vengo", "de", "el", "mar")
@@ -43,10 +57,20 @@ def test_contractions_become_multiword_tokens():
     assert sentence.comments == ("# sent_id = 7", "# text = Vengo del mar")
 
 
-def test_parsed_raw_text_passes_the_official_validator_at_level_2(tmp_path):
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Vengo del mar, ¿y tú?",
+        "Cafe\u0301 \u200fשלום\u200e, del\u200bmar\ufeff.\u2060",
+        "\u2067عربي\u2069 \u061c(\u200e1\u200e) می\u200cخواهم co\u00adoperar \u200c.",
+        "U\u0308ber й\u0301 각 Å",
+    ],
+    ids=["plain", "marks", "directions", "decomposed"],
+)
+def test_parsed_raw_text_passes_the_official_validator_at_level_2(tmp_path, line):
     from udtools import Validator
 
-    sentence = annotated_line("Vengo del mar, ¿y tú?", language="es", sent_id="1")
+    sentence = annotated_line(line, language="es", sent_id="1")
     size = len(sentence)
     parsed = sentence.with_tree([0, *[1] * (size - 1)], ["root", *["dep"] * (size - 1)])
     write_conllu([parsed.with_upos(["X"] * size)], tmp_path / "x.conllu")

@@ -16,6 +16,11 @@ def test_a_contraction_is_found_in_every_case(tmp_path):
     assert found["l’un"] == ("l’", "un"), "with the other apostrophe as well"
 
 
+def test_a_contraction_is_found_however_its_letters_are_put_together(tmp_path):
+    (tmp_path / "list.tsv").write_text("da\u0301melo\tda me lo\n", encoding="utf-8")
+    assert read_contractions(tmp_path / "list.tsv")["dámelo"] == ("da", "me", "lo")
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

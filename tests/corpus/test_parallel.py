@@ -77,6 +77,13 @@ def test_links_are_read_when_asked_for(text_file):
     assert pairs[0].forms == (("a", "b."), ("c", "d"))  # links count words, so nothing may be split
 
 
+def test_sides_are_composed_and_links_count_the_same_words(text_file):
+    (pair,) = read(text_file("n\u0303u \u200f x\ta\u200bb c\t2-1\n"), links=True)
+    assert pair.forms == (("ñu", "\u200f", "x"), ("a\u200bb", "c"))
+    (pair,) = read(text_file("n\u0303u \u200f x\ta\u200bb c\n"))
+    assert pair.forms == (("ñu", "x"), ("a", "b", "c"))
+
+
 def test_the_files_of_the_invented_family_are_read(tmp_path):
     languages = ("qal", "qel")
     write_family(tmp_path / "family", settings=FamilySettings(

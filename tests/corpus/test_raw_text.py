@@ -158,6 +158,11 @@ def test_options_choose_what_becomes_of_a_line(text_file, options, words):
     assert sentence.forms == words
 
 
+def test_text_that_is_not_composed_gives_composed_words(text_file):
+    sentences = read_text(text_file("\u200fCafe\u0301\u200b\n\u200b\u200e\nUno\n"), language="es")
+    assert [sentence.forms for sentence in sentences] == [("Café",), ("Uno",)]
+
+
 @pytest.mark.parametrize(("limit", "found"), [(0, 0), (2, 2), (9, 3), (None, 3)])
 def test_the_limit_counts_sentences(text_file, limit, found):
     path = text_file("a\n\nb\nc\n")

@@ -36,6 +36,18 @@ def test_running_text_is_split_where_a_reader_would(language, sentences):
     assert split_sentences("".join(sentences), language=language) == sentences
 
 
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [("It rained.\u200f Why?", "It rained. "), ("\u200bNo\ufeff. Yes.", " No. "), ("cafe\u0301", "café\n")],
+)
+def test_sentences_of_a_text_are_plain(line, text):
+    assert next(sentences_of([line])).text == text
+
+
+def test_a_line_of_nothing_to_see_ends_a_paragraph():
+    assert [sentence.text.strip() for sentence in sentences_of(["one", "\u200b", "two"])] == ["one", "two"]
+
+
 TEXT = st.text(st.sampled_from("aB .!?…。“”()«»'\n\tÑı1Dr.。？ა"), max_size=60)
 
 

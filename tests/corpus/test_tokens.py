@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isogloss.corpus.conllu import iterate_conllu
-from isogloss.corpus.tokens import CONTRACTIONS, RULES, lower_case, split_contractions, split_words
+from isogloss.corpus.tokens import CONTRACTIONS, RULES, lower_case, split_contractions, split_words, words_of_line
 
 DATA = Path(os.environ.get("ISOGLOSS_DATA", Path(__file__).parents[3] / "shared" / "data"))
 LANGUAGES = ["", "kk", *RULES]
@@ -112,6 +112,20 @@ def test_no_line_makes_splitting_hang(language, piece):
     begin = time.perf_counter()
     assert "".join(split_words(line, language=language)) == line
     assert time.perf_counter() - begin < 2  # seconds; milliseconds are usual
+
+
+@pytest.mark.parametrize(
+    ("language", "options", "words"),
+    [
+        ("es", {}, "Vengo de el café"),
+        ("es", {"contractions": False}, "Vengo del café"),
+        ("es", {"tokenised": True}, "Vengo del café"),
+        ("", {}, "Vengo del café"),
+    ],
+)
+def test_the_words_of_a_line_are_plain(language, options, words):
+    line = "\ufeffVengo \u200edel\u200bcafe\u0301 \u200f"
+    assert words_of_line(line, language=language, **options) == words.split()
 
 
 @pytest.mark.skipif(not (DATA / "ud").is_dir(), reason="no treebanks: set ISOGLOSS_DATA to a folder with ud/")

@@ -42,6 +42,13 @@ def test_it_is_an_encoder(encoder):
     assert (encoder.layers, encoder.width) == (3, 16)
 
 
+@pytest.mark.parametrize("word_types", [0, 6])
+def test_a_word_has_the_same_vectors_however_its_letters_are_put_together(tiny, word_types):
+    encoder = make(tiny, word_types=word_types)
+    composed, apart = (encoder.encode([Sentence.of_forms(["un", form])]).vectors for form in ("ñu", "n\u0303u"))
+    assert torch.equal(composed, apart)
+
+
 # Sums in another order differ by rounding: float32 and a handful of layers stay well under this.
 NEARLY = {"rtol": 0, "atol": 1e-5}
 

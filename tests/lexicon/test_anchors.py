@@ -233,3 +233,9 @@ def test_vectors_of_other_tools_become_anchors():
     assert (anchors.layer, len(anchors), anchors.width, anchors.counts.tolist()) == (2, 2, 2, [1, 1])
     assert anchors.token_norms is None and anchors.token_squares is None
     assert anchors.keep(max_types=1).token_norms is None
+
+
+def test_a_word_is_found_however_its_letters_are_put_together():
+    anchors = anchors_of(("Ñu", "n\u0303andu\u0301"))
+    found = [anchors.index_of(word) for word in ("N\u0303u", "n\u0303u", "n\u0303andu\u0301", "fe\u0301")]
+    assert found == [0, 0, 1, None]

@@ -8,6 +8,7 @@ in capitals. (For the contractions that we know, see `isogloss.corpus.tokens`.)
 
 from os import PathLike, fspath
 
+from isogloss.corpus.plain_text import plain
 from isogloss.corpus.raw_text import read_lines
 from isogloss.corpus.tokens import cased
 from isogloss.errors import TextError
@@ -25,7 +26,7 @@ def read_contractions(path: str | PathLike[str]) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     lines: dict[str, int] = {}
     first_by_small: dict[str, str] = {}  # a token in small letters, and how it was first written
-    for number, line in enumerate(read_lines(path), start=1):
+    for number, line in enumerate(map(plain, read_lines(path)), start=1):
         if not line.strip():
             continue
         form, tab, words = line.partition("\t")

@@ -17,9 +17,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from os import PathLike
 
+from isogloss.corpus.plain_text import composed
 from isogloss.corpus.raw_text import UTF16_MARKS, open_bytes
 from isogloss.corpus.sentence import Sentence
-from isogloss.corpus.tokens import split_contractions, split_words
+from isogloss.corpus.tokens import words_of_line
 from isogloss.errors import TextError
 
 Links = tuple[tuple[int, int], ...]
@@ -56,7 +57,7 @@ def read_parallel(
         path: UTF-8, plain or compressed.
         source: Language code of the first column; it chooses the rules for splitting.
         target: Language code of the second column.
-        tokenised: The words are already apart: split at white space and change nothing else.
+        tokenised: The words are already apart: split at white space alone.
         links: Read a third column of links as well. They count words, so the text is taken to be ``tokenised``.
         limit: Stop after this many pairs.
 
@@ -232,8 +233,8 @@ def _strict_lines(path: str | PathLike[str]) -> Iterator[str]:
 
 
 def _sentence(text: str, *, language: str, tokenised: bool) -> Sentence:
-    """Split a line as `read_text` does."""
-    words = text.split() if tokenised else split_contractions(split_words(text, language=language), language=language)
+    """Split a line as `read_text` does; but words that are apart stay as many as they are, for links count them."""
+    words = composed(text).split() if tokenised else words_of_line(text, language=language)
     return Sentence.of_forms(words, language=language)
 
 

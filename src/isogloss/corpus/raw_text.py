@@ -24,8 +24,9 @@ from typing import IO, Any, BinaryIO, TextIO
 
 import zstandard
 
+from isogloss.corpus.plain_text import plain
 from isogloss.corpus.sentence import MultiwordToken, Sentence, Word
-from isogloss.corpus.tokens import lower_case, split_contractions, split_words
+from isogloss.corpus.tokens import lower_case, split_contractions, split_words, words_of_line
 from isogloss.errors import DataError, OutputError, TextError
 
 logger = logging.getLogger(__name__)
@@ -230,12 +231,12 @@ def read_text(
     contractions: bool = True,
     limit: int | None = None,
 ) -> Iterator[Sentence]:
-    """Stream the sentences of a raw text file, one a line, in constant memory.
+    """Stream the sentences of a raw text file, one a line and made `plain`, in constant memory.
 
     Args:
         path: A plain or compressed file.
         language: The language's code, which chooses the rules for splitting and lower case.
-        tokenised: The words are already apart: split at white space and change nothing else.
+        tokenised: The words are already apart: split at white space alone.
         lowercase: Write all words in lower case, by the rules of the language (Turkish *I* becomes *ı*).
         contractions: Split *del* into *de el* and so on, as trees do (see `split_contractions`). Text that
             is ``tokenised`` is taken as it stands.
@@ -248,12 +249,7 @@ def read_text(
     for line in read_lines(path):
         if limit is not None and found >= limit:
             return
-        if tokenised:
-            words = line.split()
-        else:
-            words = split_words(line, language=language)
-            if contractions:
-                words = split_contractions(words, language=language)
+        words = words_of_line(line, language=language, tokenised=tokenised, contractions=contractions)
         if not words:
             continue
         if lowercase:
@@ -361,7 +357,7 @@ def annotated_line(
     """Split a line of raw text into a sentence that can be written as CoNLL-U and traced back to the line.
 
     Contractions become multiword tokens, ``SpaceAfter=No`` marks words that were written together, and the comments
-    hold the line.
+    hold the line, made `plain`.
 
     Args:
         line: One sentence.
@@ -370,7 +366,7 @@ def annotated_line(
         contractions: The words of further tokens, beside those that the language contracts anyway.
         sent_id: For the comment of that name, if any.
     """
-    text = " ".join(line.split())
+    text = " ".join(plain(line).split())
     tokens = text.split() if tokenised else split_words(text, language=language)
     words: list[Word] = []
     multiword: list[MultiwordToken] = []

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import regex
 
+from isogloss.corpus.plain_text import plain
 from isogloss.corpus.tokens import RULES, Rules, primary_code
 
 LONGEST_PARAGRAPH = 1 << 16
@@ -54,7 +55,7 @@ class RawSentence(NamedTuple):
     """A sentence as it stands in a text."""
 
     text: str
-    """White space and line ends as they were."""
+    """Line ends as they were, all else made `plain`."""
     line: int
     """Number of the line in which it begins, from 1."""
     opens_paragraph: bool
@@ -92,7 +93,7 @@ def sentences_of(lines: Iterable[str], *, language: str = "") -> Iterator[RawSen
     """
     text, first, opens = "", 1, True
     number = 0
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(map(plain, lines), start=1):
         if not line.strip():
             yield from _numbered(split_sentences(text, language=language), first, opens)
             text, first, opens = "", number + 1, True

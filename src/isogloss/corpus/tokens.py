@@ -20,6 +20,8 @@ from types import MappingProxyType
 
 import regex
 
+from isogloss.corpus.plain_text import plain
+
 _NO_SPACES = r"\p{Han}\p{Hiragana}\p{Katakana}\u30FC\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _LETTER = rf"[[\p{{L}}\p{{M}}\p{{N}}\u00AD\u200C\u200D]--[{_NO_SPACES}]]"
 _PICTURE = r"\p{Extended_Pictographic}[\uFE0F\p{EMod}\U000E0020-\U000E007F]*"
@@ -175,6 +177,22 @@ def split_contractions(words: Sequence[str], *, language: str) -> list[str]:
         else:
             split.extend(parts)
     return split
+
+
+def words_of_line(line: str, *, language: str, tokenised: bool = False, contractions: bool = True) -> list[str]:
+    """Return the words of a line of raw text, made plain, as the trees of the language have them.
+
+    Args:
+        line: One sentence; of a line without words, the list is empty.
+        language: Its code.
+        tokenised: The words are already apart: split at white space alone.
+        contractions: Whether to split *del* into *de el*, if the words are not ``tokenised``.
+    """
+    line = plain(line)
+    if tokenised:
+        return line.split()
+    words = split_words(line, language=language)
+    return split_contractions(words, language=language) if contractions else words
 
 
 def lower_case(text: str, *, language: str = "") -> str:

@@ -207,5 +207,4 @@ def _finder(words: Sequence[str]) -> Callable[[str], str | None]:
 def _layer_0(encoder: ELMoEncoder, words: Sequence[str]) -> Float[Tensor, "words width"]:
     """Return layer 0 of some words, said once."""
     some = (words[start : start + WORDS_AT_ONCE] for start in range(0, len(words), WORDS_AT_ONCE))
-    ids_of = encoder.vocabulary.encode
-    return torch.cat([encoder.model.without_context(spellings(part), torch.from_numpy(ids_of(part))) for part in some])
+    return torch.cat([encoder.without_context(part) for part in some])

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from isogloss.artifacts import write_atomically
+from isogloss.corpus.plain_text import composed
 from isogloss.corpus.sentence import Sentence
 from isogloss.corpus.vocabulary import Vocabulary
 from isogloss.encoders.elmo.bilm import BiLM
@@ -63,7 +64,7 @@ class ELMoEncoder:
         self.model = model.eval()
         self.settings, self.vocabulary, self.language = settings, vocabulary, language
         self.card = dict(card or {})
-        self._characters = RememberedVectors(settings.projection_width, self._without_context)
+        self._characters = RememberedVectors(settings.projection_width, self.without_context)
 
     @property
     def layers(self) -> int:
@@ -128,7 +129,9 @@ class ELMoEncoder:
                     part = vectors[:, layer, direction * half : (direction + 1) * half]
                     part.index_copy_(0, places, said.index_select(0, batch.places[direction]).float())
 
-    def _without_context(self, types: Sequence[str]) -> Float[Tensor, "types width"]:
+    def without_context(self, types: Sequence[str]) -> Float[Tensor, "types width"]:
+        """Return layer 0 of word types, said once; they are read in normalisation form C, as all raw text is."""
+        types = [composed(word) for word in types]
         return self.model.without_context(spellings(types), torch.from_numpy(self.vocabulary.encode(types)))
 
     def save(self, folder: Path, *, predicts: bool = True, dtype: torch.dtype = torch.float32) -> None:

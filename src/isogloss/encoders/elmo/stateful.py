@@ -16,7 +16,6 @@ from isogloss.corpus.characters import BEGIN_OF_SENTENCE, END_OF_SENTENCE
 from isogloss.corpus.sentence import Sentence
 from isogloss.encoders.elmo.embedder import ELMoEncoder
 from isogloss.encoders.elmo.recurrent import ProjectedLSTM, State
-from isogloss.encoders.elmo.streams import spellings
 from isogloss.encoders.encoder import ContextualEmbeddings
 from isogloss.shapes import mask_of_lengths
 
@@ -89,9 +88,7 @@ class StatefulReader:
             ids = torch.tensor([place.setdefault(word, len(place)) for word in words])
             inputs[0, : len(ids), row] = ids
             inputs[1, : len(ids), row] = ids.flip(0)
-        words = tuple(place)
-        ids = torch.from_numpy(self.encoder.vocabulary.encode(words))
-        return self.encoder.model.without_context(spellings(words), ids)[inputs]
+        return self.encoder.without_context(tuple(place))[inputs]
 
 
 def _read_rows(

@@ -31,7 +31,7 @@ from isogloss.corpus.characters import (
     character_ids,
 )
 from isogloss.corpus.raw_text import Position, read_lines
-from isogloss.corpus.tokens import split_contractions, split_words
+from isogloss.corpus.tokens import words_of_line
 from isogloss.corpus.vocabulary import Vocabulary
 from isogloss.encoders.elmo.bilm import StreamBatch
 
@@ -54,9 +54,7 @@ class TextFile:
 
     def words(self, line: str) -> list[str]:
         """Split a line into words as the trees of the language have them."""
-        if self.tokenised:
-            return line.split()
-        return split_contractions(split_words(line, language=self.language), language=self.language)
+        return words_of_line(line, language=self.language, tokenised=self.tokenised)
 
     def lines(self, *, held_out: bool, position: Position | None = None) -> Iterator[str]:
         """Read the lines for training, or those held out; `position` tells how far the file was read."""
