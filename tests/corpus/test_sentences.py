@@ -37,6 +37,16 @@ def test_running_text_is_split_where_a_reader_would(language, sentences):
 
 
 @pytest.mark.parametrize(
+    "text",
+    ["." * 300_000 + "x", "?!" * 150_000 + "x", "." + "»" * 300_000 + "x", ".»" * 150_000 + "x", ". " * 150_000 + "x"],
+    ids=["periods", "marks", "quotes", "both", "spaces"],
+)
+def test_long_runs_take_a_time_in_proportion(text):
+    """With a time that grows with the square, a run of periods takes hours."""
+    assert "".join(split_sentences(text)) == text
+
+
+@pytest.mark.parametrize(
     ("line", "text"),
     [("It rained.\u200f Why?", "It rained. "), ("\u200bNo\ufeff. Yes.", " No. "), ("cafe\u0301", "café\n")],
 )

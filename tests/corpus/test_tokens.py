@@ -115,6 +115,16 @@ def test_no_line_makes_splitting_hang(language, piece):
 
 
 @pytest.mark.parametrize(
+    ("language", "line"),
+    [("", "中" * 60_000), ("sv", "中" * 60_000), ("fr", "la" + "-la" * 30_000 + "x"), ("fr", "-t-il" * 12_000 + "x")],
+    ids=["no spaces", "no spaces, before a hyphen", "clitics", "long clitics"],
+)
+def test_long_runs_take_a_time_in_proportion(language, line):
+    """With a time that grows with the square, each of these takes minutes."""
+    assert "".join(split_words(line, language=language)) == line
+
+
+@pytest.mark.parametrize(
     ("language", "options", "words"),
     [
         ("es", {}, "Vengo de el café"),

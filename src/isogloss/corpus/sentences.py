@@ -21,9 +21,11 @@ from isogloss.corpus.tokens import RULES, Rules, primary_code
 LONGEST_PARAGRAPH = 1 << 16
 """Characters that are held in memory: of a longer paragraph, sentences are handed on before it ends."""
 
-_CLOSERS = r"(?:\s?»)?[\p{Pe}\p{Pf}\"'»”’]*"  # French leaves a space before its closing quotes
-_END = regex.compile(rf"(?:[\p{{STerm}}…]+{_CLOSERS}\s+|[。！？｡]+{_CLOSERS})")
-_OPENERS = r"[\p{Ps}\p{Pi}\"'«„“‘¿¡\-–—\s]*"
+# A run of marks is read once, from its begin, and not given back: else a run that ends no sentence costs its square.
+_CLOSERS = r"(?:\s?»)?[\p{Pe}\p{Pf}\"'»”’]*+"  # French leaves a space before its closing quotes
+_MARKS = r"\p{STerm}…"
+_END = regex.compile(rf"(?:(?<![{_MARKS}])[{_MARKS}]++{_CLOSERS}\s++|[。！？｡]++{_CLOSERS})")
+_OPENERS = r"[\p{Ps}\p{Pi}\"'«„“‘¿¡\-–—\s]*+"
 # Georgian letters count as small ones, though sentences begin with them: their capitals are for headlines.
 _GOES_ON = regex.compile(rf"{_OPENERS}[\p{{Ll}}--\p{{Georgian}}]", regex.V1)
 _WORD_BEFORE = regex.compile(r"[\p{L}\p{M}\p{N}.’'-]*$")

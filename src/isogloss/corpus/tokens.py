@@ -56,7 +56,7 @@ RULES: Mapping[str, Rules] = MappingProxyType(
         ),
         "fr": Rules(
             whole="(?i:c['’]est-à-dire|(?:jusqu|lorsqu|puisqu|quoiqu|qu|[cdjlmnst])['’](?!on(?<=l['’]on)(?!\\p{L})))",
-            cut=rf"(?i:rendez-vous|c['’]est-à-dire)$|{_FRENCH_CLITIC}(?=-|$)|.+?(?=(?:{_FRENCH_CLITIC})+$)|.+",
+            cut=rf"(?i:rendez-vous|c['’]est-à-dire)$|{_FRENCH_CLITIC}(?=-|$)|.+?(?=(?:{_FRENCH_CLITIC}){{1,4}}+$)|.+",
             abbreviations="M MM Mme cf etc Vol pp Dr av Mr Mgr St p J.-C",
         ),
         "it": Rules(
@@ -75,7 +75,7 @@ RULES: Mapping[str, Rules] = MappingProxyType(
             abbreviations="etc dr dra sr sra Dr Dra Sr Sra tel art arts ed av Av Jr Inc Cia pág eng",
         ),
         "sv": Rules(
-            whole=r"\p{L}+-(?=\s)|(?:\p{Lu}+|\d+):(?:s|ns?|e|a|ans?|ar|erna)(?![\p{L}\p{N}])",
+            whole=r"\p{L}{1,63}+-(?=\s)|(?:\p{Lu}+|\d+):(?:s|ns?|e|a|ans?|ar|erna)(?![\p{L}\p{N}])",
             abbreviations="kl t.ex bl.a s.k m.m o.s.v vol",
         ),
         "tr": Rules(cut=r"(?<=\d)-(?=\d)|.+?(?=(?<=\d)-\d|$)", abbreviations="Prof Dr vb"),
@@ -105,7 +105,7 @@ def _pattern(language: str) -> Callable[[str], list[str]]:
         rf"(?:{abbreviations})\.(?=\s*\S)" if abbreviations else "",
         r"(?:No|Nr)\.(?=\s*\d)",
         r"\p{L}\.(?:-?\p{L}\.)+|\p{Lu}\.(?=\s*\p{Lu})",
-        rf"\p{{L}}++(?:[.-]\p{{L}}++){{0,8}}?\.(?i:{_DOMAIN})(?!{letter})",
+        rf"\p{{L}}{{1,63}}+(?:[.-]\p{{L}}{{1,63}}+){{0,8}}?\.(?i:{_DOMAIN})(?!{letter})",
         rf"{letter}+(?:(?:['’·_-](?={letter})|(?<=\d)[.,:](?=\d)){letter}+)*",
         rf"[0-9#*]\uFE0F?\u20E3|\p{{RI}}{{2}}|{_PICTURE}(?:\u200D{_PICTURE})*",
         rf"[{_NO_SPACES}][\p{{M}}\u200D]*",
