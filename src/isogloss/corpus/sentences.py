@@ -3,8 +3,9 @@
 A sentence ends at marks that Unicode calls sentence terminals (``.``, ``!``, ``?``, ``…``, ``।``, ``؟``), with the
 quotes and brackets that close there, before white space; after the wide marks of Chinese and Japanese (``。``) without
 it, too. As in Unicode's own rules, some periods end nothing: what follows begins with a small letter, or the period
-belongs to an abbreviation, to an initial or, where ordinals are written so, to a number. Line ends are white space; an
-empty line ends a paragraph, and so a sentence. ``python -m benchmarks.tokens`` measures the agreement with treebanks.
+belongs to an abbreviation (some are such before a number only), to an initial or, where ordinals are written so, to a
+number. Line ends are white space; an empty line ends a paragraph, and so a sentence.
+``python -m benchmarks.tokens`` measures the agreement with treebanks.
 
 Source: Unicode Standard Annex 29, section 5. Abbreviations are those of `isogloss.corpus.tokens`.
 """
@@ -16,7 +17,7 @@ from typing import NamedTuple
 import regex
 
 from isogloss.corpus.plain_text import plain
-from isogloss.corpus.tokens import RULES, Rules, primary_code
+from isogloss.corpus.tokens import abbreviations_of, primary_code, rules_of
 
 LONGEST_PARAGRAPH = 1 << 16
 """Characters that are held in memory: of a longer paragraph, sentences are handed on before it ends."""
@@ -30,7 +31,8 @@ _OPENERS = r"[\p{Ps}\p{Pi}\"'«„“‘¿¡\-–—\s]*+"
 _GOES_ON = regex.compile(rf"{_OPENERS}[\p{{Ll}}--\p{{Georgian}}]", regex.V1)
 _WORD_BEFORE = regex.compile(r"[\p{L}\p{M}\p{N}.’'-]*$")
 _ONE_LETTER = regex.compile(r"\s*\p{L}\.")
-_INITIALS = r"\p{Lu}|(?:\p{L}\.-?)+\p{L}"
+_DOUBLED = regex.compile(r"(\p{Lu})\1\.\s*(\p{Lu})\2\.")
+_INITIALS = r"(?:\p{Lu}|(?:\p{L}\.-?)+\p{L})\."
 _ORDINAL_LANGUAGES = (
     "cs",
     "da",
@@ -79,7 +81,7 @@ def split_sentences(text: str, *, language: str = "") -> list[str]:
         end = found.end()
         if end == len(text) or _GOES_ON.match(text, end):
             continue
-        if found.group().rstrip() == "." and _keeps_its_period(text, begin, found.start(), language):
+        if found.group().rstrip() == "." and _keeps_its_period(text, begin, found.start(), end, language):
             continue
         pieces.append(text[begin:end])
         begin = end
@@ -116,17 +118,23 @@ def _numbered(pieces: Iterable[str], line: int, opens: bool) -> Iterator[RawSent
         line, opens = line + piece.count("\n"), False
 
 
-def _keeps_its_period(text: str, begin: int, period: int, language: str) -> bool:
-    """Whether a period belongs to the word before it, in the sentence that begins at `begin`."""
+def _keeps_its_period(text: str, begin: int, period: int, end: int, language: str) -> bool:
+    """Whether a period belongs to the word before it, in the sentence that begins at `begin`; more begins at `end`."""
     found = _WORD_BEFORE.search(text, max(begin, period - 40), period)
-    word = found.group() if found else ""
+    assert found, "the pattern matches the empty word"
+    start, word = found.start(), found.group()
     in_pair = len(word) == 1 and _ONE_LETTER.match(text, period + 1)  # the first letter of "z. B." or "d. h."
-    return bool(in_pair or _kept(language).fullmatch(word))
+    in_plural = len(word) == 2 and _DOUBLED.match(text, start)  # the first half of "EE. UU."
+    always, before_number = _kept(language)
+    numbered = text[end].isdecimal() and before_number.fullmatch(text, start, period + 1)
+    return bool(in_pair or in_plural or numbered or always.fullmatch(text, start, period + 1))
 
 
 @functools.cache
-def _kept(language: str) -> regex.Pattern[str]:
-    """Compile what a word with a period of its own looks like."""
-    abbreviations = map(regex.escape, RULES.get(primary_code(language), Rules()).abbreviations.split())
-    ordinals = [r"\p{N}{1,2}"] if primary_code(language) in _ORDINAL_LANGUAGES else []
-    return regex.compile("|".join([_INITIALS, *ordinals, *abbreviations]))
+def _kept(language: str) -> tuple[regex.Pattern[str], regex.Pattern[str]]:
+    """Compile what a word with a period of its own looks like: anywhere, and before a number."""
+    always, numbered = abbreviations_of(language)
+    ordinals = [r"\p{N}{1,2}\."] if primary_code(language) in _ORDINAL_LANGUAGES else []
+    detached = (regex.escape(word) + r"\." for word in rules_of(language).detached.split())
+    anywhere = filter(None, [_INITIALS, *ordinals, always, *detached])
+    return regex.compile("|".join(anywhere)), regex.compile(numbered)

@@ -39,7 +39,16 @@ class Rules:
     """Finds the parts of a token that holds an apostrophe or a hyphen; their sum must be the token."""
     abbreviations: str = ""
     """Words, separated by spaces, that keep their period unless they end the line."""
+    numbered: str = ""
+    """Likewise, words that keep it before a number only: *art.* 5, where *art* may be a word too."""
+    detached: str = ""
+    """Likewise, words whose period ends no sentence, but is a token of its own in most trees."""
 
+
+_CONSONANTS = "bcdfghjklmnpqrstvwxzçñğşбвгджзйклмнпрстфхцчшщқғңһ"
+# What has no vowel is short for a word; after a number, for a unit, which may end a sentence. So may TV and the like.
+_WITHOUT_VOWEL = rf"[{_CONSONANTS}{_CONSONANTS.upper()}][{_CONSONANTS}]{{0,3}}+\.(?<!\p{{N}}\s?\p{{L}}{{1,4}}\.)"
+_ELISION = r"(?:(?:[dlLD]|[dDnNaA]ell|[aA]ll|[sS]ull)['’])?"  # l'art. 5, dell'art. 5
 
 _ENGLISH_CLITIC = "(?i:n['’]t|['’](?:s|re|ll|ve|d|m))"
 _ENGLISH_PREFIX = "(?i:e|x|co|non|pre|post|ex|anti|multi|semi|re|mid|pro|un|inter|sub|mini|bi|de)"
@@ -52,33 +61,53 @@ RULES: Mapping[str, Rules] = MappingProxyType(
             cut=rf"{_ENGLISH_CLITIC}$|\d+(?:-\d+)+|(?:(?<![\p{{L}}\p{{N}}]){_ENGLISH_PREFIX}-)?"
             rf"[^-]+?(?={_ENGLISH_CLITIC}$|-|$)|-",
             abbreviations="Dr Mr Mrs Ms St Ft Inc Co Corp Ltd Gen Lt Rev Jr Sr Gov Sen Col Capt Prof Jan Feb "
-            "Aug Sept Oct Nov Dec vs etc cf Bros Reps Rep Attn Vol pp al",
+            "Aug Sept Oct Nov Dec vs etc cf Bros Reps Rep Attn Vol pp al Messrs Mme Mt Sgt Maj Cmdr Hon Pres Supt Dept",
+            numbered="Nos Fig Figs fig figs Sec Sect Chap chap Eq Eqs Art Arts vol Mar Apr Jun Jul Tel tel Ext ext Apt "
+            "approx ca",
         ),
         "fr": Rules(
             whole="(?i:c['’]est-à-dire|(?:jusqu|lorsqu|puisqu|quoiqu|qu|[cdjlmnst])['’](?!on(?<=l['’]on)(?!\\p{L})))",
             cut=rf"(?i:rendez-vous|c['’]est-à-dire)$|{_FRENCH_CLITIC}(?=-|$)|.+?(?=(?:{_FRENCH_CLITIC}){{1,4}}+$)|.+",
-            abbreviations="M MM Mme cf etc Vol pp Dr av Mr Mgr St p J.-C",
+            abbreviations="M MM Mme cf etc Vol pp Dr av Mr Mgr St p J.-C Mmes Mlle Mlles Me Pr Sté",
+            numbered="no nos Nos fig figs Fig Figs art arts Art Arts chap Chap vol tél Tél env éd",
         ),
         "it": Rules(
             whole=r"(?i:e|po|mo|va|fa|di|[cdl]|un|[dn]ell|[ad]ll|dall|sull|que[sl][tl])['’](?!\p{L})|['’]\d\d(?!\d)",
             cut=r"(?<![^'’])\p{L}+['’](?=\p{L})(?!['’]?s$)|.+",
-            abbreviations="n nn ecc pag pagg mr sig dott prof on art",
+            abbreviations="n nn ecc pag pagg mr sig dott prof on art Sig Sigg sigg Dott Prof Avv avv Ing ing arch geom",
+            numbered="fig figg Fig Figg artt Art Artt cap capp Cap Capp vol voll Vol Voll tel Tel num tab Tab sez",
         ),
         "de": Rules(
             whole=r"\d{1,2}\.(?=\s+\p{L})",
             cut="[^-]+|-",
-            abbreviations="Dr St etc Prof Nr Az",
+            abbreviations="Dr St etc Prof Nr Az Mio Mrd Tsd Hr Dipl Ing Hrsg vgl Vgl inkl exkl evtl ggf sog geb",
+            numbered="Abb Abs Art Bd Bde Kap Nrn Rn Ziff Tab Taf Tel Fig Vol Anm Aufl Jan Feb Apr Aug Sept Okt Nov Dez",
+            detached="bzw ca",
         ),
-        "es": Rules(abbreviations="etc Sr Sra Dr Dra Ud Uds D St Bros núm pág Ing"),
+        "es": Rules(
+            whole=r"(?:EE|UU|FF|AA|RR|HH|JJ|OO|CC)\.(?=\s*\S)",  # doubled for the plural, as in EE. UU.
+            abbreviations="etc Sr Sra Dr Dra Ud Uds D St Bros núm pág Ing Sres Sras Srta Srtas Prof Profa Lic Gral "
+            "Cnel Mons Excmo Excma Ilmo Hnos Cía Avda Av Dpto",
+            numbered="art arts Art Arts cap caps Cap Caps fig figs Fig Figs Núm núms págs Pág Págs vol vols Vol tel "
+            "Tel aprox",
+        ),
         "pt": Rules(
             whole=r"(?:US|CR?|R)\$",
-            abbreviations="etc dr dra sr sra Dr Dra Sr Sra tel art arts ed av Av Jr Inc Cia pág eng",
+            abbreviations="etc dr dra sr sra Dr Dra Sr Sra tel art arts ed av Av Jr Inc Cia pág eng Exmo Exma Prof "
+            "Profa prof Eng Cel Srta",
+            numbered="Art Arts fig figs Fig Figs cap caps Cap Caps vol vols Vol núm nº págs Pág Tel",
         ),
         "sv": Rules(
             whole=r"\p{L}{1,63}+-(?=\s)|(?:\p{Lu}+|\d+):(?:s|ns?|e|a|ans?|ar|erna)(?![\p{L}\p{N}])",
-            abbreviations="kl t.ex bl.a s.k m.m o.s.v vol",
+            abbreviations="kl t.ex bl.a s.k m.m o.s.v vol dr Dr prof Prof ca resp jfr inkl",
+            numbered="kap Kap fig Fig figs tab Tab tel Tel jan feb apr aug sept okt nov dec",
         ),
-        "tr": Rules(cut=r"(?<=\d)-(?=\d)|.+?(?=(?<=\d)-\d|$)", abbreviations="Prof Dr vb"),
+        "tr": Rules(
+            cut=r"(?<=\d)-(?=\d)|.+?(?=(?<=\d)-\d|$)",
+            abbreviations="Prof Dr vb Doç Yrd Av Sn Hz Bkz bkz Cad Sok Mah",
+            numbered="no sf Şek şek Tel tel",
+        ),
+        "kk": Rules(abbreviations="млн млрд трлн акад проф", numbered="ж жж"),
     }
 )
 
@@ -92,18 +121,35 @@ def primary_code(language: str) -> str:
     return language.replace("_", "-").partition("-")[0].lower()
 
 
+def rules_of(language: str) -> Rules:
+    """Return what is particular to a language, by its code."""
+    return RULES.get(primary_code(language), Rules())
+
+
+def abbreviations_of(language: str) -> tuple[str, str]:
+    """Return what words look like that keep their period: always, and before a number. Patterns, with the period.
+
+    Beside the words that are listed for the language, *No*, *Nr* and short words without a vowel (*Bd*, *p*, *стр*)
+    keep it before a number in any language.
+    """
+    rules = rules_of(language)
+    always, numbered = ("|".join(map(regex.escape, words.split())) for words in (rules.abbreviations, rules.numbered))
+    elision = _ELISION if primary_code(language) in ("fr", "it") else ""
+    numbered = "|".join(filter(None, (numbered, "No|Nr")))
+    return rf"{elision}(?:{always})\." if always else "", rf"{elision}(?:{numbered})\.|{_WITHOUT_VOWEL}"
+
+
 @functools.cache
 def _pattern(language: str) -> Callable[[str], list[str]]:
     """Compile the one expression that finds all tokens of a line."""
-    rules = RULES.get(primary_code(language), Rules())
-    abbreviations = "|".join(map(regex.escape, rules.abbreviations.split()))
+    rules = rules_of(language)
+    always, numbered = abbreviations_of(language)
     letter = _LETTER
     alternatives = [  # Repetition is bounded where it looks past the token, or long lines would take forever.
         r"(?:https?://|ftp://|www\.)[^\s<>\"]*[^\s<>\"'.,;:!?)\]}…»”’]",
         r"[\w.+-]{1,64}+@[\w-]+(?:\.[\w-]+)+",
         rules.whole,
-        rf"(?:{abbreviations})\.(?=\s*\S)" if abbreviations else "",
-        r"(?:No|Nr)\.(?=\s*\d)",
+        rf"(?=\p{{L}}{{1,8}}+['’.])(?:(?:{numbered})(?=\s*\d)" + (rf"|{always}(?=\s*\S))" if always else ")"),
         r"\p{L}\.(?:-?\p{L}\.)+|\p{Lu}\.(?=\s*\p{Lu})",
         rf"\p{{L}}{{1,63}}+(?:[.-]\p{{L}}{{1,63}}+){{0,8}}?\.(?i:{_DOMAIN})(?!{letter})",
         rf"{letter}+(?:(?:['’·_-](?={letter})|(?<=\d)[.,:](?=\d)){letter}+)*",
@@ -119,7 +165,7 @@ def _pattern(language: str) -> Callable[[str], list[str]]:
 
 @functools.cache
 def _cutter(language: str) -> Callable[[str], list[str]] | None:
-    cut = RULES.get(primary_code(language), Rules()).cut
+    cut = rules_of(language).cut
     return regex.compile(cut, regex.V1).findall if cut else None
 
 
