@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isogloss.corpus.sentences import LONGEST_PARAGRAPH, RawSentence, sentences_of, split_sentences
+from isogloss.corpus.sentences import (
+    LONGEST_PARAGRAPH,
+    RawSentence,
+    noticing_joined_lines,
+    sentences_of,
+    split_sentences,
+)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +79,36 @@ def test_sentences_of_a_text_are_plain(line, text):
 
 def test_a_line_of_nothing_to_see_ends_a_paragraph():
     assert [sentence.text.strip() for sentence in sentences_of(["one", "\u200b", "two"])] == ["one", "two"]
+
+
+HEADLINES = ["Mayor opens bridge", "Two lost at sea", "Why we vote!", "Rain again", "Hopes fade", "More rain"]
+WRAPPED = [
+    "It had rained since the morning and",
+    "the roads were under water, so",
+    "nobody went out. At noon the",
+    "sun",
+]
+
+
+@pytest.mark.parametrize("count", [6, 700])
+def test_lines_that_look_like_sentences_of_their_own_are_told_of_once(caplog, count):
+    lines = (HEADLINES * count)[:count]
+    assert list(noticing_joined_lines(lines, name="news.txt")) == lines
+    found, judged = (5, 6) if count == 6 else (83, 100)
+    assert caplog.messages == [
+        f"news.txt: {found} of the first {judged} lines have no mark that ends a sentence, such as a full stop, and "
+        f"are joined to what follows. Expected running text. If every line is a sentence, say --lines."
+    ]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [WRAPPED * 40, ["It rained.", "We stayed in!"] * 10, HEADLINES[:4], ["", "  "] * 10],
+    ids=["wrapped", "sentences", "few", "empty"],
+)
+def test_nothing_is_said_of_running_text(caplog, lines):
+    assert list(noticing_joined_lines(lines, name="news.txt")) == lines
+    assert not caplog.messages
 
 
 TEXT = st.text(st.sampled_from("aB .!?…。“”()«»'\n\tÑı1Dr.。？ა"), max_size=60)

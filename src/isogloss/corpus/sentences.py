@@ -11,6 +11,7 @@ Source: Unicode Standard Annex 29, section 5. Abbreviations are those of `isoglo
 """
 
 import functools
+import logging
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -19,15 +20,24 @@ import regex
 from isogloss.corpus.plain_text import plain
 from isogloss.corpus.tokens import abbreviations_of, primary_code, rules_of
 
+logger = logging.getLogger(__name__)
+
 LONGEST_PARAGRAPH = 1 << 16
 """Characters that are held in memory: of a longer paragraph, sentences are handed on before it ends."""
+
+LINES_JUDGED = 100
+"""Lines by which it is judged whether line ends are those of sentences."""
+FEWEST_LINES = 5
+"""Lines that say something of the others."""
 
 # A run of marks is read once, from its begin, and not given back: else a run that ends no sentence costs its square.
 _CLOSERS = r"(?:\s?»)?[\p{Pe}\p{Pf}\"'»”’]*+"  # French leaves a space before its closing quotes
 _MARKS = r"\p{STerm}…"
+_ANY_MARK = regex.compile(rf"[{_MARKS}]")
 _END = regex.compile(rf"(?:(?<![{_MARKS}])[{_MARKS}]++{_CLOSERS}\s++|[。！？｡]++{_CLOSERS})")
 _OPENERS = r"[\p{Ps}\p{Pi}\"'«„“‘¿¡\-–—\s]*+"
 # Georgian letters count as small ones, though sentences begin with them: their capitals are for headlines.
+_BEGINS_SMALL = regex.compile(r"\P{L}*+[\p{Ll}--\p{Georgian}]", regex.V1)
 _GOES_ON = regex.compile(rf"{_OPENERS}[\p{{Ll}}--\p{{Georgian}}]", regex.V1)
 _WORD_BEFORE = regex.compile(r"[\p{L}\p{M}\p{N}.’'-]*$")
 _ONE_LETTER = regex.compile(r"\s*\p{L}\.")
@@ -110,6 +120,39 @@ def sentences_of(lines: Iterable[str], *, language: str = "") -> Iterator[RawSen
             yield from _numbered(whole, first, opens)
             text, first, opens = last, number + 1 - last.count("\n"), False
     yield from _numbered(split_sentences(text, language=language), first, opens)
+
+
+def noticing_joined_lines(lines: Iterable[str], *, name: str) -> Iterator[str]:
+    """Hand lines of running text on; warn once if they look as if each were a sentence, such as a list of headlines.
+
+    Such lines have no mark that could end a sentence, and the next one does not begin with a small letter, as it would
+    where a sentence goes on. Lines are judged as soon as there are `LINES_JUDGED` of them, else at the end.
+
+    Args:
+        lines: Without line ends.
+        name: Of the file.
+    """
+    count = unmarked = small = 0
+    for line in lines:
+        if line.strip() and count < LINES_JUDGED:
+            count += 1
+            unmarked += not _ANY_MARK.search(line)
+            small += bool(_BEGINS_SMALL.match(line))
+            if count == LINES_JUDGED:
+                _warn_if_joined(name, count, unmarked, small)
+        yield line
+    if count < LINES_JUDGED:
+        _warn_if_joined(name, count, unmarked, small)
+
+
+def _warn_if_joined(name: str, count: int, unmarked: int, small: int) -> None:
+    """Warn if most lines lack a mark, where few of them begin with a small letter."""
+    if count >= FEWEST_LINES and 4 * unmarked >= 3 * count and 4 * small <= count:
+        logger.warning(
+            "%s: %d of the first %d lines have no mark that ends a sentence, such as a full stop, and are joined to "
+            "what follows. Expected running text. If every line is a sentence, say --lines.",
+            name, unmarked, count,
+        )  # fmt: skip
 
 
 def _numbered(pieces: Iterable[str], line: int, opens: bool) -> Iterator[RawSentence]:
