@@ -14,7 +14,7 @@ from isogloss.bundle import open_bundle, write_bundle
 from isogloss.bundle_commands import make_bundle
 from isogloss.corpus.conllu import parse_conllu, read_conllu, read_treebank
 from isogloss.corpus.plain_text import plain
-from isogloss.errors import ConlluError, PartlyDone
+from isogloss.errors import ConlluError, DataError, PartlyDone, TextError
 from isogloss.parsing.settings import ParserSettings
 from isogloss.parsing.training import train_parser
 from isogloss.parsing_files import parse
@@ -54,6 +54,9 @@ def word(number: int, form: str = "x", upos: str = "_") -> str:
 
 def sentence(*forms: str, upos: str = "_") -> str:
     return "".join(word(number, form, upos) for number, form in enumerate(forms, start=1)) + "\n"
+
+
+BROKEN = sentence("a", "b").replace("2\t", "3\t")
 
 
 # Raw text
@@ -116,8 +119,15 @@ def test_any_text_comes_back_whole(parsed, text):
 
 @pytest.mark.parametrize(
     "text",
-    ["x" * 10_000, "слово " * 2_000, "mixed смешанный ανάμεικτο مختلط 混合 hàn 👩‍👩‍👧.", "\u200b \u00a0 a", "…"],
-    ids=["a long word", "2,000 words", "mixed scripts", "hidden spaces", "a mark alone"],
+    [
+        "x" * 10_000,
+        "слово " * 2_000,
+        "mixed смешанный ανάμεικτο مختلط 混合 hàn 👩‍👩‍👧.",
+        "\u200b \u00a0 a",
+        "…",
+        "U\u0308ber \u200fשלום",
+    ],
+    ids=["a long word", "2,000 words", "mixed scripts", "hidden spaces", "a mark alone", "apart"],
 )
 def test_what_is_unusual_is_parsed(parsed, text):
     assert all(each.has_tree for each in parsed(text))
@@ -173,9 +183,95 @@ def test_the_official_validator_finds_nothing_to_complain_of(models, tiny_run, t
         assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
-# Faults
+# Which of the two
 
-BROKEN = sentence("a", "b").replace("2\t", "3\t")
+MIXED = "1 La la DET _ _ 2 det\n2 casa casa NOUN _ _ 0 root\n\n" + FULL + sentence("a", "b")
+BEGINS = (
+    r"in.txt:4: here begins CoNLL-U \('# sent_id = s1'\), but the file begins as raw text. Expected one of them from "
+)
+BEGINS += r"beginning to end. Mend the first lines, or say --format conllu; if all of it is text, --format text.$"
+
+
+def without_newdoc(text: str) -> str:
+    return text.replace("# newdoc id = a\n", "")
+
+
+@pytest.mark.parametrize("options", [{}, {"lines": True}, {"tokenised": True}])
+def test_conllu_in_raw_text_is_refused_by_its_line(parsed, options):
+    with pytest.raises(TextError, match=BEGINS):
+        parsed(without_newdoc(MIXED), **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"lines": True}, {"tokenised": True}])
+def test_conllu_in_raw_text_is_told_of_once_and_left_out(parsed, tmp_path, options):
+    faults: list[object] = []
+    with pytest.raises(PartlyDone, match=r"in.txt: 2 of its sentences could not be parsed"):
+        parsed(without_newdoc(MIXED) + "Ena dva.\n# tri\n", **options, on_fault=faults.append)
+    (fault,) = faults
+    assert re.search(BEGINS, str(fault))
+    found = read_conllu(tmp_path / "out.conllu")
+    texts = " ".join(each.comment("text") or "" for each in found)
+    assert texts == "1 La la DET _ _ 2 det 2 casa casa NOUN _ _ 0 root Ena dva. # tri"
+
+
+def test_a_malformed_first_line_loses_its_sentence_alone_if_a_comment_says_what_it_is(parsed, tmp_path):
+    faults: list[object] = []
+    with pytest.raises(PartlyDone, match=r"in.txt: 1 of its sentences could not be parsed"):
+        parsed("# text = La\n1 La la DET\n\n" + sentence("a", "b"), on_fault=faults.append)
+    assert "in.txt:2: 1 columns. Expected 10, separated by tabs." in str(faults[0])
+    assert str(faults[0]).endswith(
+        "It was taken for CoNLL-U because line 1 is a comment as sentences of CoNLL-U have it; if it is raw text, say "
+        "--format text."
+    )
+    assert [each.forms for each in read_conllu(tmp_path / "out.conllu")] == [("a", "b")]
+
+
+def test_what_is_wrong_after_good_conllu_is_not_put_down_to_its_format(parsed):
+    with pytest.raises(ConlluError, match=r"Number the words 1, 2, 3 … in order.$"):
+        parsed(sentence("a", "b") + BROKEN)
+    with pytest.raises(
+        ConlluError, match=r"in order. It was taken for CoNLL-U because line 1 has 10 columns parted by"
+    ):
+        parsed(BROKEN)
+
+
+def test_a_first_line_with_many_tabs_but_no_number_is_text(parsed):
+    (found,) = parsed("a\tb\tc\td\te\tf\tg\th\ti\tj.")
+    assert found.forms == (*"abcdefghij", ".")
+
+
+def test_the_format_is_as_the_user_says(parsed):
+    (found,) = parsed(word(1, "Ena"), format="text", lines=True)
+    assert found.forms == ("1", "Ena", *"________")
+    (found,) = parsed(sentence("a", "b"), conllu=True, format="text")
+    assert found.forms[:2] == ("1", "a")
+    with pytest.raises(
+        ConlluError, match=r"in.txt:1: 1 columns. Expected 10, separated by tabs. Write _ .* sentence.$"
+    ):
+        parsed("Ena dva.", format="conllu")
+
+
+def test_headlines_joined_are_told_of(parsed, caplog):
+    parsed("Ena Dva\nTri Štiri\nPet\nŠest\nSedem\n")
+    assert len(caplog.messages) == 1
+    assert "in.txt: 5 of the first 5 lines have no mark that ends a sentence" in caplog.messages[0]
+    parsed("Ena Dva\nTri Štiri\nPet\nŠest\nSedem\n", lines=True)
+    assert len(caplog.messages) == 1
+
+
+def test_of_a_sentence_too_long_in_running_text_it_is_said_that_lines_may_be_meant(parsed):
+    long = "Ena dva tri\n" * (MOST_WORDS // 3 + 1)
+    with pytest.raises(
+        DataError, match=r"3,000 at most. Divide it; or, if every line of the text is a sentence, say --l"
+    ):
+        parsed(long)
+    with pytest.raises(
+        DataError, match=r"in.txt:1: the sentence has 3,003 words.* 3,000 at most. Divide the sentence.$"
+    ):
+        parsed(long.replace("\n", " "), lines=True)
+
+
+# Faults
 
 
 def test_without_keep_going_the_first_fault_ends_it_and_nothing_is_written(parsed, tmp_path):
@@ -223,6 +319,7 @@ def test_words_without_tags_are_passed_over_if_tags_must_be_read(parsed):
         (("-l", "xx"), r"language 'xx': not among the models in .*. Expected one of qal \(Alvan\), .*add-language xx"),
         (("-l", "qel", "--tags", "some"), r"--tags: found 'some'. Expected auto, given, predicted. Choose one."),
         (("-l", "qel", "--run", "x"), r"--models and --run: found both. Expected one of them. Leave one out."),
+        (("-l", "qel", "--format", "xml"), r"--format: found 'xml'. Expected auto, text, conllu. Choose one."),
         (("-l", "qel", "--threads", "0"), r"threads: found 0. Expected a value greater than or equal to 1. Change"),
         (("-l", "qel", "--pos", "gold"), r"--pos: found, but they choose a parser of a run, and --run names none. Exp"),
         (("-l", "qel", "--system", "static", "--pos", "none"), r"--system, --pos: found, but they choose a par"),

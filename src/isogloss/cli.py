@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from isogloss import cli_exchange, cli_mapping, cli_models, cli_parsers
-from isogloss.cli_mapping import Json, Language, Out, Seed, Threads, Tokenised
+from isogloss.cli_mapping import Format, Json, Language, Out, Seed, Threads, Tokenised
 from isogloss.cli_models import Models
 from isogloss.errors import IsoglossError, RecipeError
 from isogloss.printing import print_comparison, print_facts, print_precision, print_scores, shown
@@ -326,6 +326,7 @@ def parse(
             "word of a sentence has one."
         ),
     ] = "auto",
+    format: Format = "auto",
     lines: Annotated[bool, typer.Option("--lines", help="Raw text has one sentence a line.")] = False,
     tokenised: Annotated[
         bool, typer.Option("--tokenised", help="Raw text has one sentence a line, its words already apart.")
@@ -354,15 +355,14 @@ def parse(
     """
     from isogloss.parsing_files import parse as command
 
-    if models is not None and run is not None:
-        raise RecipeError("--models and --run: found both. Expected one of them. Leave one out.")
-
     def tell(fault: IsoglossError) -> None:
         print(f"isogloss: {fault}", file=sys.stderr)
 
     options = {"models": models, "run": run, "system": system, "pos": pos, "tags": tags, "lines": lines}
-    options |= {"tokenised": tokenised, "contractions": contractions, "precision": precision, "threads": threads}
-    command(file, out or sys.stdout, language=language, **options, on_fault=tell if keep_going else None)
+    options |= {"format": format, "tokenised": tokenised, "contractions": contractions, "precision": precision}
+    command(
+        file, out or sys.stdout, language=language, **options, threads=threads, on_fault=tell if keep_going else None
+    )
 
 
 @app.command()

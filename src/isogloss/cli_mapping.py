@@ -23,6 +23,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a tabl
 Language = Annotated[str, typer.Option("--language", "-l", help="Code of the language, for example es.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")]
 Tokenised = Annotated[bool, typer.Option(help="Words are already apart, with white space between them.")]
+Format = Annotated[str, typer.Option(help="Of the file: text, conllu, or auto: by its name and its first lines.")]
 Seed = Annotated[int, typer.Option(help="Every random choice follows from it.")]
 
 Threads = Annotated[int, typer.Option(help="Of each process. On a busy machine two can be slower than one.")]

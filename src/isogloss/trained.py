@@ -71,12 +71,20 @@ class TrainedParser:
                 f"recipe, with text and a dictionary."
             )
 
-    def objection(self, sentence: "Sentence", *, tags: "Tags" = "auto") -> str | None:
-        """Say why a sentence cannot be parsed: what was found, what was expected, what to do; None if it can be."""
+    def objection(
+        self, sentence: "Sentence", *, tags: "Tags" = "auto", if_long: str = "Divide the sentence."
+    ) -> str | None:
+        """Say why a sentence cannot be parsed: what was found, what was expected, what to do; None if it can be.
+
+        Args:
+            sentence: As it stands in a text.
+            tags: See `parse`.
+            if_long: What to do about a sentence of too many words.
+        """
         if len(sentence) > MOST_WORDS:
             return (
                 f"has {len(sentence):,} words, each of which may depend on any other. Expected {MOST_WORDS:,} at most. "
-                f"Divide the sentence."
+                f"{if_long}"
             )
         reads_tags = self.parser.settings.upos == "gold" or (self.parser.tagger and tags == "given")
         if reads_tags and all(word.upos == "_" for word in sentence.words):

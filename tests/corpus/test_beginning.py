@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isogloss.corpus import beginning
-from isogloss.corpus.beginning import look_at_content
+from isogloss.corpus.beginning import look_at_content, sign_of_conllu
 from isogloss.corpus.raw_text import name_of, open_bytes
 
 
@@ -25,8 +25,8 @@ CONTENT = b"\n# a comment\n\n1\tone\n2\ttwo\n"
 @pytest.mark.parametrize("compress", [bytes, gzip.compress])
 def test_standard_input_is_whole_after_the_look(monkeypatch, compress):
     use_as_standard_input(monkeypatch, compress(CONTENT))
-    line, source = look_at_content("-")
-    assert line == b"1\tone\n"
+    lines, source = look_at_content("-")
+    assert b"".join(lines) == b"\n# a comment\n\n1\tone\n"
     assert name_of(source) == "standard input"
     with open_bytes(source) as file:
         assert file.read() == CONTENT
@@ -35,12 +35,13 @@ def test_standard_input_is_whole_after_the_look(monkeypatch, compress):
 @pytest.mark.parametrize("compress", [bytes, gzip.compress])
 def test_a_file_is_named_again(tmp_path, compress):
     (tmp_path / "file").write_bytes(compress(CONTENT))
-    assert look_at_content(tmp_path / "file") == (b"1\tone\n", tmp_path / "file")
+    lines, source = look_at_content(tmp_path / "file")
+    assert (lines[-1], source) == (b"1\tone\n", tmp_path / "file")
 
 
 def test_a_byte_order_mark_hides_no_comment(tmp_path):
     (tmp_path / "file").write_bytes(b"\xef\xbb\xbf# a comment\n1\tone\n")
-    assert look_at_content(tmp_path / "file")[0] == b"1\tone\n"
+    assert look_at_content(tmp_path / "file")[0][-1] == b"1\tone\n"
 
 
 def test_a_pipe_with_a_name_is_read_once(tmp_path):
@@ -48,9 +49,9 @@ def test_a_pipe_with_a_name_is_read_once(tmp_path):
     os.mkfifo(path)
     writer = threading.Thread(target=path.write_bytes, args=(CONTENT,))
     writer.start()
-    line, source = look_at_content(path)
+    lines, source = look_at_content(path)
     with open_bytes(source) as file:
-        assert (line, file.read()) == (b"1\tone\n", CONTENT)
+        assert (lines[-1], file.read()) == (b"1\tone\n", CONTENT)
     writer.join()
     source.close()
 
@@ -59,8 +60,31 @@ def test_a_pipe_with_a_name_is_read_once(tmp_path):
 def test_whatever_is_read_begins_with_what_was_seen(content):
     with pytest.MonkeyPatch.context() as monkeypatch:
         use_as_standard_input(monkeypatch, content)
-        line, source = look_at_content("-")
+        lines, source = look_at_content("-")
         with open_bytes(source) as file:
             assert file.read() == content
     with_content = [part for part in io.BytesIO(content) if part.strip() and not part.startswith(b"#")]
-    assert line == (with_content[0] if with_content else b"")
+    assert lines[-1:] == with_content[:1] or not with_content
+    assert content.startswith(b"".join(lines))
+
+
+TEN = b"La" + b"\t_" * 8 + b"\n"
+
+
+@pytest.mark.parametrize(
+    ("lines", "sign"),
+    [
+        ([b"\n", b"# newpar\n", b"1\t" + TEN], "line 3 has 10 columns parted by tabs, the first of them a number"),
+        ([b"\xef\xbb\xbf1-2\t" + TEN], "line 1 has 10 columns parted by tabs, the first of them a number"),
+        ([b"1\tx" + b"\t_" * 7], "line 1 has 9 columns parted by tabs, the first of them a number"),
+        ([b"# text = La casa\n", b"1 La la DET\n"], "line 1 is a comment as sentences of CoNLL-U have it"),
+        ([b"#sent_id=3"], "line 1 is a comment as sentences of CoNLL-U have it"),
+        ([b"1 La la DET _ _ 2 det _ _\n"], ""),
+        ([b"a\t" + TEN], ""),
+        ([b"7\tA line of the Leipzig corpora.\n"], ""),
+        ([b"# a heading\n", b"text\n"], ""),
+        ([], ""),
+    ],
+)
+def test_the_first_lines_tell_what_a_file_is(lines, sign):
+    assert sign_of_conllu(lines) == sign

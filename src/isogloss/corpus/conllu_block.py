@@ -11,6 +11,8 @@ NUMBER = re.compile(r"0|[1-9][0-9]{0,99}")  # int() would also take 07, +7, 1_0 
 RANGE = re.compile(r"([1-9][0-9]{0,8})-([1-9][0-9]{0,8})")
 EMPTY_ID = re.compile(r"(0|[1-9][0-9]{0,8})\.([1-9][0-9]{0,8})")
 NOT_UTF8 = re.compile("[\udc80-\udcff]")  # what Python decodes such bytes to, if it is asked to go on
+_WORD_LINE = re.compile(r"[0-9]+(?:[-.][0-9]+)?(?:\t[^\t]*){9}")
+_KNOWN_COMMENT = re.compile(r"#\s*(?:sent_id|text)\s*=")
 SMALL_NUMBERS = {str(number): number for number in range(256)}
 
 
@@ -20,6 +22,11 @@ class Broken(Exception):
     def __init__(self, place: int, message: str) -> None:
         super().__init__(message)
         self.place = place
+
+
+def is_conllu_line(line: str) -> bool:
+    """Whether a line can hardly be anything but CoNLL-U: ten columns after an id, or a comment that sentences have."""
+    return bool(_WORD_LINE.fullmatch(line) or _KNOWN_COMMENT.match(line))
 
 
 def check_encoding(lines: list[str], first: int) -> None:
