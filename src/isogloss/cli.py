@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 from isogloss import cli_exchange, cli_mapping, cli_models, cli_parsers
 from isogloss.cli_mapping import Format, Json, Language, Out, Seed, Threads, Tokenised
 from isogloss.cli_models import Models
-from isogloss.errors import IsoglossError, RecipeError
+from isogloss.errors import IsoglossError
 from isogloss.printing import print_comparison, print_facts, print_precision, print_scores, shown
 
 
