@@ -29,7 +29,7 @@ MANY_UNKNOWN = 0.2
 SURE, HALF_SURE = 0.96, 0.7
 """Least share that a parser's confidence has of what is usual, for good and fair. Usual is the median of the languages
 it learned from, 0.89 with the models that come with isogloss. Swedish, the least of those with LAS above 70, has 1.00
-of it, German (57) 0.94, Turkish (57) 0.81, Kazakh (11) 0.45; with the parser before, Turkish that was added (23) 0.60."""
+of it, German (57) 0.94, Turkish (57) 0.81, Kazakh (11) 0.45; by an earlier parser, Turkish as added (23) 0.60."""
 
 
 def expectation(evidence: Mapping[str, Any], bundle: Bundle) -> tuple[str, tuple[str, ...]]:
