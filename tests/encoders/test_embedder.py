@@ -117,7 +117,7 @@ def test_a_word_has_the_same_bits_in_every_row(as_trained, length):
     """What the even portions rest on: a kernel that treats all rows alike."""
     word, others = "ñ" * (length // 2), ["x" * length] * (remembered.ROWS - 1)
     rows = torch.stack(
-        [as_trained._without_context([*others[:row], word, *others[row:]])[row] for row in range(remembered.ROWS)]
+        [as_trained.without_context([*others[:row], word, *others[row:]])[row] for row in range(remembered.ROWS)]
     )
     assert torch.equal(rows, rows[:1].expand_as(rows))
 
