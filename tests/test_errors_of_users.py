@@ -141,12 +141,12 @@ def test_a_tree_without_heads_cannot_be_scored(command, tmp_path, nothing_new):
     matches(r"bare.conllu:3: HEAD of word 3 is _. Expected a whole tree here. Annotate the word", message)
 
 
-def test_trees_over_other_words_cannot_be_scored(command, tmp_path, nothing_new):
+def test_trees_of_another_text_cannot_be_scored(command, tmp_path, nothing_new):
     for name, content in (("gold", GOOD), ("system", GOOD.replace("She", "He"))):
         (tmp_path / f"{name}.conllu").write_text(content)
     nothing_new()
     message = check(command("score", tmp_path / "gold.conllu", tmp_path / "system.conllu"))
-    matches(r"Sentence 1, word 1: the system file has 'He' \(3 words\). Expected 'She'", message)
+    matches(r"Sentence 1 of the system file: after 0 characters .* comes 'Hesawit'. Expected 'Shesawit', as", message)
 
 
 def test_a_parser_that_reads_tags_needs_tags(command, tmp_path, tiny_run, nothing_new):
