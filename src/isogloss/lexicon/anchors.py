@@ -9,7 +9,6 @@ batches, files and machines) and hands on `Anchors`, one per layer.
 Source: Schuster et al. (2019), Cross-Lingual Alignment of Contextual Word Embeddings, section 3.
 """
 
-import unicodedata
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +17,7 @@ import torch
 from jaxtyping import Float, Float32, Float64, Int64
 from torch import Tensor
 
+from isogloss.corpus.plain_text import composed
 from isogloss.errors import VectorsError
 
 
@@ -94,7 +94,7 @@ class Anchors:
         """
         if word in self._index_by_word:
             return self._index_by_word[word]
-        word = unicodedata.normalize("NFC", word)
+        word = composed(word)
         for form in (word, word.lower()):
             if form in self._index_by_form:
                 return self._index_by_form[form]
@@ -143,7 +143,7 @@ class Anchors:
 
     @cached_property
     def _index_by_form(self) -> dict[str, int]:
-        return self._first_by(lambda word: unicodedata.normalize("NFC", word))
+        return self._first_by(composed)
 
     @cached_property
     def _index_by_lower_case(self) -> dict[str, int]:
@@ -167,7 +167,7 @@ def in_lower_case(word: str) -> str:
     >>> in_lower_case("Cafe\u0301") == "caf\u00e9"
     True
     """
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", word).lower())
+    return composed(composed(word).lower())
 
 
 def undotted(word: str) -> str:

@@ -24,6 +24,7 @@ pairs for many directions the correlations would all be near 1.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Float64, Int64
@@ -89,6 +90,7 @@ def held_out_weighting(
         return 0.0
     rows, columns = torch.tensor(pairs).unbind(dim=1)
     candidates = torch.cat([torch.arange(min(CANDIDATES, len(target))), columns]).unique()
+    looked_through = target[candidates].float()
     right = {(row, column) for row, column in pairs}
     hits: list[list[bool]] = [[] for _ in EXPONENTS]
     for fold in folds.unique():
@@ -99,7 +101,7 @@ def held_out_weighting(
         canonical = _Canonical.of(source[rows[rest]], target[columns[rest]], ridge=RIDGE)
         for found, exponent in zip(hits, EXPONENTS, strict=True):
             A, B = (side.float() for side in canonical.weighted(exponent))
-            nearest_to, _ = nearest(source[words].float() @ A, target[candidates].float() @ B, k=1)
+            nearest_to, _ = nearest(source[words].float() @ A, looked_through @ B, k=1)
             chosen = candidates[nearest_to[:, 0]]
             found += [pair in right for pair in zip(words.tolist(), chosen.tolist(), strict=True)]
     right_by_exponent = torch.tensor(hits, dtype=torch.float64)  # exponents words
@@ -112,7 +114,7 @@ def chosen_weighting(
     source: Float[Tensor, "source_types width"],
     target: Float[Tensor, "target_types width"],
     pairs: Sequence[tuple[int, int]],
-    weighting: float | str,
+    weighting: float | Literal["held_out"],
     *,
     seed: int,
 ) -> float:
@@ -126,7 +128,7 @@ def chosen_weighting(
         seed: Of which words are held out together.
     """
     if weighting != "held_out":
-        return float(weighting)
+        return weighting
     rows = torch.tensor([row for row, _ in pairs])
     return held_out_weighting(source, target, pairs, folds=folds_of(rows, seed=seed))
 
