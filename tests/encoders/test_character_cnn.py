@@ -100,3 +100,27 @@ def test_a_new_highway_carries_most_of_its_input_through():
 def test_the_words_of_the_greatest_length_are_read_to_their_end():
     one, other = run(NETWORK, ["x" * 47 + "a", "x" * 47 + "b"])
     assert np.abs(one - other).max() > 1e-6
+
+
+def test_gradients_are_those_of_the_equations():
+    network = make(filters=((1, 3), (3, 5), (4, 2)))
+    ids = torch.from_numpy(character_ids(["a", "aaaa", "ñandú", "banana", "x" * 60, "<S>"]))
+
+    def dense(ids: torch.Tensor) -> torch.Tensor:
+        """The same with PyTorch's own gradient, which looks at every window."""
+        characters = network.embedding(ids)
+        answers = [
+            torch.relu(convolution(characters.unfold(1, span, 1).transpose(2, 3).flatten(2)).amax(dim=1))
+            for span, convolution in zip(network.spans, network.convolutions, strict=True)
+        ]
+        features = torch.cat(answers, dim=1)
+        for highway in network.highways:
+            features = highway(features)
+        return network.projection(features)
+
+    weights = list(network.parameters())
+    toward = torch.randn(len(ids), 6, dtype=torch.float64)
+    expected = torch.autograd.grad((dense(ids) * toward).sum(), weights)
+    found = torch.autograd.grad((network(ids) * toward).sum(), weights)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)

@@ -11,6 +11,7 @@ Source: Kim et al. (2016), arXiv:1508.06615; Peters et al. (2018), arXiv:1802.05
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -82,13 +83,11 @@ class CharacterCNN(nn.Module):
 
     def _together(self, ids: Int[Tensor, "types characters"]) -> Float[Tensor, "types width"]:
         ids = self._trim(ids)
-        characters = self.embedding(ids)  # types characters character_width
-        answers = []
-        for span, convolution in zip(self.spans, self.convolutions, strict=True):
-            # A convolution is a linear map over windows; on a CPU this is the fastest way to say it.
-            windows = characters.unfold(1, span, 1).transpose(2, 3).flatten(2)  # types places span·character_width
-            answers.append(functional.relu(convolution(windows).amax(dim=1)))
-        features = torch.cat(answers, dim=1)
+        answers = [
+            _StrongestAnswers.apply(ids, self.embedding.weight, convolution.weight, convolution.bias)
+            for convolution in self.convolutions
+        ]
+        features = functional.relu(torch.cat(answers, dim=1))  # type: ignore[arg-type]
         for highway in self.highways:
             features = highway(features)
         return self.projection(features)
@@ -101,3 +100,49 @@ class CharacterCNN(nn.Module):
         """
         longest = int((ids != PADDING).sum(dim=1).max()) if len(ids) else 0
         return ids[:, : longest + max(self.spans)]
+
+
+class _StrongestAnswers(torch.autograd.Function):
+    """The strongest answer that filters of one span give to any window of a word, with its gradient written out.
+
+    Only the strongest window of a filter has a gradient, so the way back looks at one window per word and filter and
+    not at all of them. There an answer is a sum of entries of one table for each place in the span, of characters and
+    filters, Tₖ = E Wₖ; a table's gradient is a sum over words, and gives those of characters and filters by one small
+    product each. Where several windows are equally strong, they are alike as a rule (padding), and the first stands
+    for all.
+    """
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any,
+        ids: Int[Tensor, "types characters"],
+        embedding: Float[Tensor, "all_characters character_width"],
+        weight: Float[Tensor, "filters span·character_width"],
+        bias: Float[Tensor, " filters"],
+    ) -> Float[Tensor, "types filters"]:
+        span = weight.shape[1] // embedding.shape[1]
+        # A convolution is a linear map over windows; on a CPU this is the fastest way to say it.
+        windows = embedding[ids].unfold(1, span, 1).transpose(2, 3).flatten(2)  # types places span·character_width
+        answers = functional.linear(windows, weight, bias)
+        if not any(ctx.needs_input_grad):
+            return answers.amax(dim=1)
+        strongest, places = answers.max(dim=1)
+        ctx.save_for_backward(ids, embedding, weight, places)
+        return strongest
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        ids, embedding, weight, places = ctx.saved_tensors
+        to_answers = gradients[0]
+        filters, span = len(weight), weight.shape[1] // embedding.shape[1]
+        flat = torch.arange(filters, device=ids.device)
+        to_embedding, to_weights = torch.zeros_like(embedding), []
+        for of_place in range(span):
+            met = ids.gather(1, places + of_place)  # types filters: the character there
+            table = embedding.new_zeros(len(embedding) * filters)
+            table.scatter_add_(0, (met * filters + flat).flatten(), to_answers.flatten().to(table.dtype))
+            to_table = table.view(len(embedding), filters)
+            columns = slice(of_place * embedding.shape[1], (of_place + 1) * embedding.shape[1])
+            to_embedding.addmm_(to_table, weight[:, columns])
+            to_weights.append(to_table.mT @ embedding)
+        return None, to_embedding, torch.cat(to_weights, dim=1), to_answers.sum(dim=0)
