@@ -56,6 +56,10 @@ def our_roads() -> dict[str, tuple[Any, str]]:
         "self-learning, identical, prior": (SelfLearningSettings(weighting=0.3), "nothing"),
         "self-learning, cognates": (SelfLearningSettings(seed_pairs="cognates", weighting=0.3), "nothing"),
         "self-learning, numerals": (SelfLearningSettings(seed_pairs="numerals", weighting=0.3), "nothing"),
+        "self-learning, neighbours": (
+            SelfLearningSettings(seed_pairs="neighbours", prior=0.0, weighting=0.3),
+            "nothing",
+        ),
         "self-learning, none": (SelfLearningSettings(seed_pairs="none", prior=0.0, weighting=0.3), "nothing"),
         "self-learning, none, prior": (SelfLearningSettings(seed_pairs="none", weighting=0.3), "nothing"),
     }

@@ -171,7 +171,8 @@ def align(
         typer.Option(help="For the look-up: power of each direction's correlation, from 0 to 1, or held_out."),
     ] = None,
     seed_pairs: Annotated[
-        str | None, typer.Option(help="Of self-learning: dictionary, identical, numerals, cognates or none.")
+        str | None,
+        typer.Option(help="Of self-learning: dictionary, identical, numerals, cognates, neighbours or none."),
     ] = None,
     few_pairs: Annotated[bool, typer.Option(help="Accept fewer pairs than a vector has dimensions.")] = False,
     set_: Annotated[

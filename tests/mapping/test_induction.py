@@ -67,6 +67,37 @@ def test_a_dictionary_grows_from_words_that_are_alike(seed_pairs, alike):
     assert set(told[0]) == {"round", "closeness", "shown"}
 
 
+def began_as_one() -> tuple[Anchors, Anchors]:
+    """Two languages whose spaces were one before they moved apart, with not a word spelt alike."""
+    source = normal(1, TYPES, WIDTH)
+    skew = 0.1 * normal(5, WIDTH, WIDTH)
+    target = source @ torch.linalg.matrix_exp(skew - skew.mT) + 0.3 * normal(6, TYPES, WIDTH)
+    ours, theirs = ([f"{code}x{row}" for row in range(TYPES)] for code in ("gl", "es"))
+    return (
+        Anchors.of_vectors(ours, source, language="gl", layer=1),
+        Anchors.of_vectors(theirs, target, language="es", layer=1),
+    )
+
+
+def test_spaces_that_were_one_need_no_seed_but_their_neighbours():
+    source, target = began_as_one()
+    told = []
+    settings = QUICK.model_copy(update={"seed_pairs": "neighbours", "shown": None})
+    induced = induce_dictionary(source, target, settings=settings, report=told.append)
+    assert share_right(induced.dictionary) > 0.9
+    assert induced.details["seed_pairs"] == "neighbours"
+    assert induced.details["agreement"] > 0.9
+    assert {one["shown"] for one in told} == {1.0}  # nothing is hidden
+
+
+def test_neighbours_of_spaces_that_never_met_are_not_believed():
+    source, _ = languages()
+    target = Anchors.of_vectors([f"esx{row}" for row in range(TYPES)], normal(9, TYPES, WIDTH), language="es", layer=1)
+    settings = QUICK.model_copy(update={"seed_pairs": "neighbours", "shown": None})
+    with pytest.raises(NoAlignmentFound, match=r"^Alignment gl→es, layer 1: 4 runs, two by two from halves that have "):
+        induce_dictionary(source, target, settings=settings)
+
+
 def test_a_dictionary_grows_from_a_small_one():
     source, target = languages()
     small = BilingualDictionary("gl", "es", tuple((f"glx{row}", f"esx{row}") for row in range(40)))

@@ -6,7 +6,7 @@ text. From the pairs that were found there every layer is aligned in closed form
 Receives the guide's anchors and the settings of self-learning or of the adversarial game; hands on `Induced`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +65,7 @@ def induce_dictionary(
     if isinstance(settings, SelfLearningSettings):
         from isogloss.mapping.self_learning import self_learn
 
-        seeds = _seed_pairs(source_anchors, target_anchors, dictionary=dictionary, settings=settings)
+        seeds = _seed_pairs(source_anchors, target_anchors, (source, target), dictionary=dictionary, settings=settings)
 
         def tell_round(number: int, closeness: float, shown: float) -> None:
             if report is not None:
@@ -124,16 +124,21 @@ def induce_dictionary(
 def _seed_pairs(
     source_anchors: Anchors,
     target_anchors: Anchors,
+    normalised: tuple[Tensor, Tensor],
     *,
     dictionary: BilingualDictionary | None,
     settings: SelfLearningSettings,
-) -> list[tuple[int, int]]:
+) -> Sequence[tuple[int, int]]:
     """Return the pairs that self-learning begins with, as rows; none if it begins with the shape of the spaces."""
     from isogloss.lexicon import seeds
+    from isogloss.mapping.self_learning import near_already
 
+    found = None
     match settings.seed_pairs:
         case "none":
             return []
+        case "neighbours":
+            pairs = near_already(*normalised, settings=settings)
         case "dictionary":
             found = needed(dictionary, "self-learning from a dictionary", source_anchors, target_anchors)
         case "identical":
@@ -142,12 +147,13 @@ def _seed_pairs(
             found = seeds.numerals(source_anchors, target_anchors)
         case "cognates":
             found = seeds.cognates(source_anchors, target_anchors)
-    pairs = found.usable(source_anchors, target_anchors)
+    if found is not None:
+        pairs = found.usable(source_anchors, target_anchors)
     if len(pairs) < 2 * MINIMUM_PAIRS:
         raise AlignmentError(
             f"Alignment {source_anchors.language}→{target_anchors.language}: {len(pairs)} seed pairs "
             f"({settings.seed_pairs}) have anchors. Self-learning halves them and needs at least {2 * MINIMUM_PAIRS}. "
-            f"Choose other seed pairs (--seed-pairs): identical, numerals, cognates, a dictionary, or none."
+            f"Choose other seed pairs (--seed-pairs): identical, numerals, cognates, neighbours, a dictionary, or none."
         )
     return pairs
 

@@ -5,6 +5,9 @@ on. Left to itself this settles soon on a poor map. So at first most of the neig
 and it takes the nearest of those that it sees: the map moves on, as in simulated annealing. When rounds bring no more
 gain, more neighbours are shown, until all are.
 
+Models of which one began as the other need no such search: words that are each other's nearest before any map are seed
+enough, and nothing is hidden.
+
 Without any seed the first pairs come from the shape of the two spaces. A word has a profile, the sorted cosines to
 all other words of its language; words that mean the same have profiles that are alike.
 
@@ -48,6 +51,8 @@ FEWEST_TRANSLATIONS = 20
 """Different translations that two runs must have in common, at least."""
 SETTLING_ROUNDS = 3
 """Rounds with nothing hidden, on all frequent words, before two runs are compared."""
+SHOWN = 0.1
+"""Share of the neighbours that a search is shown at first."""
 UNSEEN = 0.1
 """How often a word may see none of the neighbours that are kept for it; it then takes the last."""
 
@@ -158,6 +163,18 @@ def self_learn(
     )
 
 
+def near_already(
+    source: Float[Tensor, "source_types width"],
+    target: Float[Tensor, "target_types width"],
+    *,
+    settings: SelfLearningSettings,
+) -> list[tuple[int, int]]:
+    """Pair frequent words that are each other's nearest as the two spaces stand, for models that began as one."""
+    few_X, few_Y = source[: settings.types].float(), target[: settings.types].float()
+    mutual = nearest_both_ways(few_X, few_Y, neighbourhood=settings.neighbourhood).mutual()
+    return [(row, column) for row, column in mutual.tolist()]
+
+
 def similar_profiles(
     source: Float[Tensor, "source_types width"], target: Float[Tensor, "target_types width"], *, neighbourhood: int = 10
 ) -> Int64[Tensor, "pairs 2"]:
@@ -192,7 +209,7 @@ def _grow(
     progress: Progress | None,
 ) -> tuple[Float64[Tensor, "width width"], int]:
     """Anneal from a first map; return the map whose words came closest, and the number of rounds."""
-    shown, best, waited, rounds = settings.shown, -1.0, 0, 0
+    shown, best, waited, rounds = _first_shown(settings), -1.0, 0, 0
     kept = matrix
     while True:
         raise_if_stop_requested()
@@ -242,6 +259,13 @@ def _finished(
         mutual = found.mutual()
         matrix, _ = completed_procrustes(many_X[mutual[:, 0]], many_Y[mutual[:, 1]])
     return matrix, mutual, tuple(closeness)
+
+
+def _first_shown(settings: SelfLearningSettings) -> float:
+    """The share of neighbours that is shown at first."""
+    if settings.shown is not None:
+        return settings.shown
+    return 1.0 if settings.seed_pairs == "neighbours" else SHOWN
 
 
 def _depth(shown: float) -> int:

@@ -212,9 +212,10 @@ class SelfLearningSettings(Settings):
     method: Literal["self_learning"] = "self_learning"
     """The name of this road."""
 
-    seed_pairs: Literal["dictionary", "identical", "numerals", "cognates", "none"] = "identical"
+    seed_pairs: Literal["dictionary", "identical", "numerals", "cognates", "neighbours", "none"] = "identical"
     """What it grows from: a ``dictionary``, however small; words spelt alike (``identical``), ``numerals`` only, or
-    ``cognates``, words that differ by few letters in any script; or ``none``: words whose distances to all others of
+    ``cognates``, words that differ by few letters in any script; ``neighbours``, words that are each other's nearest
+    before any map, for models of which one began as the other; or ``none``: words whose distances to all others of
     their language are alike."""
 
     normalisation: Normalisation = "unit_centre_unit"
@@ -227,8 +228,9 @@ class SelfLearningSettings(Settings):
     """Word types: so many of the most frequent of each language take part while neighbours are hidden, half of them in
     each of the two runs that must agree."""
 
-    shown: Annotated[float, Field(gt=0, le=1)] = 0.1
-    """Share of the neighbours that are shown at first."""
+    shown: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Share of the neighbours that are shown at first. Without a value a tenth, and all of them where it grows from
+    ``neighbours``, which lie near the right map from the start."""
 
     growth: Annotated[float, Field(gt=1)] = 2.0
     """Factor on that share whenever no gain is left."""
