@@ -3,7 +3,7 @@
 import importlib
 import pkgutil
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from pydantic import ValidationError
@@ -80,3 +80,29 @@ def test_a_value_cannot_be_changed_afterwards():
 def test_numbers_are_finite_numbers(value):
     with pytest.raises(ValidationError, match="Input should be a"):
         Speed(value=value)
+
+
+class _Numbers(Settings):
+    """For the tests below."""
+
+    share: float = 0.0
+    """A number."""
+    weight: float | Literal["held_out"] = 0.0
+    """A number or a word."""
+    wanted: bool = False
+    """True or false."""
+    either: bool | int = False
+    """Both."""
+
+
+@pytest.mark.parametrize("name", ["share", "weight"])
+def test_true_is_no_number(name):
+    with pytest.raises(ValidationError) as caught:
+        _Numbers.model_validate({name: True})
+    (problem,) = caught.value.errors()
+    assert (problem["loc"], problem["msg"]) == ((name,), "Value error, should be neither true nor false")
+
+
+def test_true_is_itself_where_it_may_be():
+    made = _Numbers.model_validate({"wanted": True, "either": True, "share": 1})
+    assert (made.wanted, made.either, made.share) == (True, True, 1.0)
