@@ -36,6 +36,10 @@ def test_pairs_keep_order_and_case_and_stand_once(tmp_path):
     assert (dictionary.source, dictionary.target, len(dictionary)) == ("en", "es", 3)
 
 
+def test_letters_with_marks_are_composed_as_they_are_in_text(tmp_path):
+    assert read(tmp_path, "cafe\u0301\tcafé\n".encode()).pairs == (("café", "café"),)
+
+
 @pytest.mark.parametrize("content", [b"a\tb", b"a\tb\n", b"a\tb\r\n", b"\xef\xbb\xbfa\tb\n", b" a \t b\n"], ids=repr)
 def test_line_ends_byte_order_marks_and_spaces_do_not_matter(tmp_path, content):
     assert read(tmp_path, content).pairs == (("a", "b"),)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from isogloss.corpus.plain_text import composed
 from isogloss.errors import DictionaryError, OutputError
 from isogloss.lexicon.anchors import Anchors, in_lower_case, undotted
 
@@ -25,7 +26,7 @@ class BilingualDictionary:
     target: str
     """Language code of the second word of each pair."""
     pairs: tuple[tuple[str, str], ...]
-    """Pairs in the order of the file, none twice, spelled as in the file."""
+    """Pairs in the order of the file, none twice."""
 
     @cached_property
     def translations(self) -> Mapping[str, tuple[str, ...]]:
@@ -138,6 +139,8 @@ class BilingualDictionary:
 def read_dictionary(path: Path | str, *, source: str, target: str) -> BilingualDictionary:
     """Read a file of lines ``source<TAB>target``. Case is kept; a line that stands twice counts once.
 
+    Words are written in normalisation form C, as all text is that models read.
+
     Args:
         path: UTF-8 text, with or without a byte order mark.
         source: Language code of the first column.
@@ -200,7 +203,7 @@ def _pair_of_line(line: bytes, *, place: str) -> tuple[str, str]:
             f"{place}: not UTF-8 (byte 0x{line[error.start]:02x} at position {error.start + 1}). {expected}, "
             "in UTF-8. Convert the file, for example with iconv."
         ) from error
-    columns = [column.strip() for column in text.split("\t")]
+    columns = [composed(column.strip()) for column in text.split("\t")]
     if len(columns) == 1:
         raise DictionaryError(
             f"{place}: found no tab in {text.strip()!r}. {expected}. If the words are parted by spaces, "
