@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
 from isogloss.add_language import add_language
 from isogloss.added_language import roads_for
@@ -127,6 +128,26 @@ def test_of_a_small_dictionary_all_is_learned_and_nothing_is_said_of_translation
     assert facts["reasons"][0].startswith("The dictionary is too small for words to be withheld from training")
 
 
+def test_a_language_begins_as_its_kin_and_takes_over_its_map(tiny_run, family, models, tmp_path):
+    of_kin = tiny_run.folder / "corpus" / "dictionaries" / "qbe-qal.train.tsv"
+    arguments = {"to": models.folder, "dictionary": family / "qal-qdo.tsv", "kin": "qbe", "kin_dictionary": of_kin}
+    facts = add_language("qdo", family / "qdo" / "text.txt", tmp_path / "new", **arguments)
+    bundle = open_bundle(tmp_path / "new")
+    assert facts["kin"] == "qbe"
+    assert facts["road"] == "the map of qbe, in whose space its language model was trained"
+    assert facts["reasons"][0] == (
+        "Its map is that of qbe, which needs no dictionary of the reference, so nothing tells whether words find their "
+        "translations."
+    )
+    loaded = bundle.load("qbe", "qdo").space
+    for layer in range(loaded.layers):
+        ours, theirs = (loaded.alignments[language, layer] for language in ("qdo", "qbe"))
+        assert torch.equal(ours.matrix, theirs.matrix)
+        assert ours.scale == theirs.scale
+        assert (ours.source, ours.details) == ("qdo", {"taken_over_from": "qbe"})
+    assert loaded.encoders["qdo"].card["started_from"] == "qbe"
+
+
 def test_the_same_command_again_finds_everything_done(added, family, monkeypatch):
     _, facts, bundle, arguments = added
 
@@ -159,7 +180,7 @@ def test_after_a_stop_the_same_command_goes_on_whichever_column_comes_first(fami
 
     arguments = {"to": models.folder, "dictionary": family / "qal-qdo.tsv"}
     with monkeypatch.context() as patch:
-        patch.setattr("isogloss.add_language.make_evidence", killed)
+        patch.setattr("isogloss.added_plan.make_evidence", killed)
         with pytest.raises(Killed):
             add_language("qdo", family / "qdo" / "text.txt", tmp_path / "new", **arguments)
     assert not (tmp_path / "new").exists()
@@ -173,7 +194,7 @@ def test_after_a_stop_the_same_command_goes_on_whichever_column_comes_first(fami
 
 def test_without_a_dictionary_loan_words_lead_somewhere(command, family, models, tmp_path, monkeypatch):
     last_resort = roads_for(1000, dictionary=False)[-1:]  # searches take minutes, and have tests of their own
-    monkeypatch.setattr("isogloss.add_language.roads_for", lambda words, *, dictionary: last_resort)
+    monkeypatch.setattr("isogloss.added_plan.roads_for", lambda words, *, dictionary: last_resort)
     known = Vocabulary.load(models.folder / "qal" / "vocabulary.txt").words[len(RESERVED) :]
     loans = [word for word in known if len(word) >= SHORTEST_ALIKE][:20]
     lines = (family / "qdo" / "text.txt").read_text(encoding="utf-8").splitlines()
@@ -199,7 +220,7 @@ def test_a_run_can_be_added_to_as_well(tiny_run, family, tmp_path):
 def test_after_a_stop_the_models_of_a_run_are_made_anew_and_stages_go_on(tiny_run, family, tmp_path, monkeypatch):
     arguments = {"to": tiny_run.folder, "dictionary": family / "qal-qdo.tsv", "max_sentences": 60}
     with monkeypatch.context() as patch:
-        patch.setattr("isogloss.add_language.make_evidence", lambda *_, **__: 1 / 0)
+        patch.setattr("isogloss.added_plan.make_evidence", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             add_language("qdo", family / "qdo" / "text.txt", tmp_path / "new", **arguments)
     left = open_bundle(tmp_path / ".new.work" / "models")
@@ -238,6 +259,14 @@ def test_models_without_anchors_ask_for_text_of_their_reference(models, family, 
             DictionaryError,
             r"no word of either column is known to the language mod",
         ),
+        ("qdo", {"kin": "qzz"}, DataError, r"language 'qzz'"),
+        (
+            "qdo",
+            {"kin": "qal"},
+            RecipeError,
+            r"kin 'qal': the reference, whose model every new language beg",
+        ),
+        ("qdo", {"kin_dictionary": "strange.tsv"}, RecipeError, r"there is no --kin\. Expected both\. Give --kin, or"),
         ("qdo", {"to": "strange.tsv"}, ArtifactError, r"strange\.tsv: no models to parse with"),
     ],
 )
@@ -247,7 +276,7 @@ def test_what_cannot_be_added_is_refused_and_leaves_no_models(
     monkeypatch.chdir(tmp_path)
     Path("strange.tsv").write_text("ϡ\tϠ\n", encoding="utf-8")
     arguments = {"text": family / "qdo" / "text.txt", "to": models.folder, "dictionary": family / "qal-qdo.tsv"}
-    arguments |= {name: Path(value) for name, value in change.items()}
+    arguments |= {name: value if name == "kin" else Path(value) for name, value in change.items()}
     with pytest.raises(error, match=message):
         add_language(language, out=tmp_path / "new", **arguments)
     assert [path.name for path in tmp_path.iterdir()] == ["strange.tsv"]

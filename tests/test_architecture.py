@@ -7,7 +7,7 @@ A folder uses only what stands above it:
           ◀ recipe_messages ◀ recipe ◀ recipe_reading ◀ stages ◀ planner ◀ plan ◀ figures ◀ experiment
           ◀ display ◀ trained ◀ bundle
           ◀ commands ◀ lexicon_commands ◀ alignment_folders ◀ bundle_commands ◀ language_budget
-          ◀ added_language ◀ expectation ◀ add_language ◀ tuning ◀ alignment_commands ◀ mapping_commands
+          ◀ added_language ◀ added_plan ◀ expectation ◀ add_language ◀ tuning ◀ alignment_commands ◀ mapping_commands
           ◀ language_models ◀ polyglot_models
           ◀ embedding ◀ parsing_files ◀ printing ◀ cli_mapping ◀ cli_models ◀ cli_exchange ◀ cli_parsers
           ◀ cli ◀ __main__
@@ -51,6 +51,7 @@ SURFACE += ["lexicon_commands", "alignment_folders", "bundle_commands"]
 SURFACE += [
     "language_budget",
     "added_language",
+    "added_plan",
     "expectation",
     "add_language",
     "tuning",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from isogloss.artifacts import build_artifact
 from isogloss.errors import DataError
 from isogloss.plan import plan_stages
 from isogloss.recipe_reading import load_recipe
@@ -240,6 +241,17 @@ def test_a_language_may_be_aligned_in_its_own_way(real_recipe):
         "static vectors never met, and stay as they were"
     )
     assert plan(real_recipe, own)["mapping/cc"].arguments["settings"].prior == 0.3
+
+
+def test_a_language_takes_over_the_alignments_of_its_kin(real_recipe):
+    (real_recipe.parent / "aa-bb.tsv").unlink()  # nobody asks for it
+    build_artifact(real_recipe.parent / "model", "encoder", lambda draft: None, settings={}, inputs={"text": "1"})
+    own = ("corpus.bb.kin='cc'", "corpus.bb.model='model'", "parsing.systems=['aligned']")
+    stages = plan(real_recipe, *own)
+    assert list(stages).index("mapping/cc") < list(stages).index("mapping/bb")
+    assert stages["mapping/bb"].after == ("mapping/cc",)
+    assert stages["mapping/bb"].inputs == {"mapping/cc": stages["mapping/cc"].key}
+    assert stages["mapping/bb"].arguments["alignments"] == Path("/run/mapping/cc")
 
 
 def test_a_language_with_dictionaries_of_its_own_needs_none_of_the_pattern(real_recipe):

@@ -189,6 +189,11 @@ def test_a_language_without_a_corpus_is_named(real_recipe, key, languages):
         ),
         ("parsing.train_on=['bb']", r"corpus.bb.treebank: no 'train', but parsing.train_on names bb"),
         (
+            "corpus.bb.kin='aa'",
+            r"corpus.bb.kin: found 'aa'. Expected a language that has alignments of its own: no language here. Change",
+        ),
+        ("corpus.aa.kin='bb'", r"corpus.aa.kin: found 'bb'. Expected none: all others are brought to the reference"),
+        (
             "parsing.test_splits=['pud']",
             r"corpus.bb.treebank: found \['test'\]. Expected one of parsing.test_splits, \['pud'\], since "
             r"parsing.test_on names bb. Add the file",

@@ -122,6 +122,7 @@ def make_evidence(
     withheld: Path | None,
     roads: Sequence[Road],
     training: Any,
+    kin: str | None = None,
     seed: int,
 ) -> Mapping[str, Any]:
     """Gather in ``evidence.json`` what speaks for a new language's vectors. No tree of it is needed.
@@ -139,6 +140,7 @@ def make_evidence(
         withheld: The words that had no part in it; only they tell how many find their translations.
         roads: The first one is that of the dictionary, if there is one.
         training: Settings of the language model.
+        kin: The language whose map it takes over, if any.
         seed: Every random choice follows from it.
     """
     from isogloss.bundle import open_bundle
@@ -172,6 +174,8 @@ def make_evidence(
         "identity_share": maps[layer].details.get("identity_share"),
         "closeness": None if near is None else round(near, 4),
     }
+    if kin is not None:
+        facts["kin"] = kin
     if taught is not None:
         facts |= {"learned_pairs": len(taught), "withheld_words": 0}
     if taught is not None and withheld is not None:

@@ -103,8 +103,19 @@ def add_language(
             "--dictionary",
             "-d",
             help="Lines with a word of the models' reference language, a tab, and its translation, or the other way "
-            "round; a few hundred basic words help much.",
+            "round; a few hundred basic words help much. With --kin, of the kindred language.",
         ),
+    ] = None,
+    kin: Annotated[
+        str | None,
+        typer.Option(
+            help="Code of a kindred language among the models: the new one begins as its language model and takes over "
+            "its alignment. For languages with very little text."
+        ),
+    ] = None,
+    kin_dictionary: Annotated[
+        Path | None,
+        typer.Option(help="Of the kindred language and the reference; --dictionary is then of the reference, too."),
     ] = None,
     reference_text: Annotated[
         Path | None, typer.Option(help="Raw text of the reference language, for models that keep no anchors of it.")
@@ -124,6 +135,8 @@ def add_language(
     ones and the language. After an interruption the same command goes on.
 
     Example: `isogloss add-language gl --text gl.txt --dictionary en-gl.tsv -o my-models`
+
+    Little text: `isogloss add-language ky --text ky.txt --kin tr -d en-ky.tsv --kin-dictionary en-tr.tsv -o my-models`
     """
     from isogloss.add_language import add_language as command
     from isogloss.display import showing_progress
@@ -135,6 +148,8 @@ def add_language(
             out,
             to=to,
             dictionary=dictionary,
+            kin=kin,
+            kin_dictionary=kin_dictionary,
             reference_text=reference_text,
             name=name,
             licence=licence,

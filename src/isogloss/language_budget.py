@@ -57,17 +57,19 @@ class Training:
     """Whether its words are pulled to their translations, in context, too; see `encoders/elmo/pull.py`."""
 
 
-def training_for(text: TextSize, shape: "BiLMSettings", *, pairs: int) -> Training:
+def training_for(text: TextSize, shape: "BiLMSettings", *, pairs: int, in_context: bool = True) -> Training:
     """Choose how a language model is trained from so much text: the one place where this is decided.
 
-    All start from the reference's model. A small text is read many times, with much dropout; of a large one a part will
-    do. These are the budgets of the models that come with the project (docs/results.md). A very small text is too
-    little to keep words near their translations, so a dictionary does it, if there is one.
+    All start from the model of the reference or of a kindred language. A small text is read many times, with much
+    dropout; of a large one a part will do. These are the budgets of the models that come with the project
+    (docs/results.md). A very small text is too little to keep words near their translations, so a dictionary does it,
+    if there is one.
 
     Args:
         text: How large it is.
-        shape: Of the reference's model.
+        shape: Of that model.
         pairs: Of the dictionary; 0 without one.
+        in_context: Whether there are anchors, to which words could be pulled in context.
     """
     from isogloss.encoders.elmo.settings import AnchoringSettings, BiLMLoopSettings, BiLMTrainingSettings
 
@@ -90,6 +92,6 @@ def training_for(text: TextSize, shape: "BiLMSettings", *, pairs: int) -> Traini
         }
     )
     anchored = pairs > 0 and text.sentences < FEW_SENTENCES
-    if anchored and pairs >= PAIRS_IN_CONTEXT:
+    if anchored and in_context and pairs >= PAIRS_IN_CONTEXT:
         settings = settings.model_copy(update={"anchoring": AnchoringSettings(context_weight=CONTEXT_WEIGHT)})
     return Training(settings, anchored=anchored)

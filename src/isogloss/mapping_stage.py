@@ -68,6 +68,30 @@ def join_dictionaries(
     return {"pairs": len(found)}
 
 
+def take_over_alignments(draft: Path, *, source: str, kin: str, alignments: Path) -> Mapping[str, Any]:
+    """Give a language the alignments of another one, in whose space its language model was trained.
+
+    Args:
+        draft: Empty folder to fill.
+        source: The language.
+        kin: The other one.
+        alignments: Folder of the other one's, a folder per layer.
+    """
+    from isogloss.mapping.alignment import load_alignment, save_alignment
+
+    rows = []
+    for place in sorted(alignments.glob("layer-*")):
+        theirs = load_alignment(place)
+        alignment = replace(theirs, source=source, details={"taken_over_from": kin})
+        folder = draft / place.name
+        folder.mkdir()
+        save_alignment(folder, alignment)
+        row = {"source": source, "target": theirs.target, "vectors": "layer", "layer": theirs.layer}
+        rows.append({**row, "method": theirs.method, **alignment.details})
+    write_atomically(draft / "precision.json", json.dumps(rows, indent=2) + "\n")
+    return {"road": f"the map of {kin}, in whose space its language model was trained", "precision": rows}
+
+
 def make_alignments(
     draft: Path,
     *,

@@ -12,7 +12,7 @@ from pathlib import Path
 from isogloss import stages as work
 from isogloss.artifacts import read_manifest
 from isogloss.corpus.invented.family import FamilySettings
-from isogloss.mapping_stage import LOWEST_LAYER, PAIRS, join_dictionaries, make_alignments
+from isogloss.mapping_stage import LOWEST_LAYER, PAIRS, join_dictionaries, make_alignments, take_over_alignments
 from isogloss.plan_contents import INVENTED_LICENCE, content_of, limits_of, training_of
 from isogloss.plan_parsers import add_parsers
 from isogloss.planner import TESTED, Planner
@@ -50,7 +50,7 @@ def plan_stages(recipe: Recipe, folder: Path) -> list[Stage]:
     if "static" in recipe.parsing.systems:
         for language in recipe.languages:
             planner.add_static(language)
-    for language in recipe.languages:
+    for language in sorted(recipe.languages, key=planner.is_kin):  # kin last: they take over alignments of others
         if language != recipe.reference:
             aligned = {"aligned", "anchors-only", "anchored"} & set(recipe.parsing.systems)
             if aligned and _needs_plain_encoder(recipe, language):
@@ -276,6 +276,9 @@ class _Planner(Planner):
             anchors: The stage that made the language's own, where it is not called like the language.
         """
         mapping, reference, own = self.recipe.mapping, self.recipe.reference, self.corpora[language]
+        if own.kin is not None and of == "lexicon" and not search:
+            self._take_over_alignments(language, own.kin, name=name)
+            return
         if search:
             mapping = mapping.model_copy(update={"method": mapping.without_dictionary})
         elif own.method is not None and of == "lexicon":
@@ -314,6 +317,27 @@ class _Planner(Planner):
             guide=None if mapping.needs_dictionary else LOWEST_LAYER,
             seed=self.recipe.seed,
             vectors={"static": "static", f"lexicon/{language}-anchored": "anchored layer"}.get(anchors or of, "layer"),
+        )
+
+    def is_kin(self, language: str) -> bool:
+        """Whether a language takes over the alignments of another one."""
+        return self.recipe.invented is None and self.corpora[language].kin is not None
+
+    def _take_over_alignments(self, language: str, kin: str, *, name: str) -> None:
+        """Plan the alignments of a language that has those of its kin."""
+        theirs = f"mapping/{kin}"
+        self.add(
+            Stage(
+                name=name,
+                kind="alignments",
+                make=take_over_alignments,
+                settings={"source": language, "kin": kin},
+                inputs=self.inputs_of(theirs),
+                after=(theirs,),
+            ),
+            source=language,
+            kin=kin,
+            alignments=self.folder / theirs,
         )
 
 

@@ -50,6 +50,9 @@ class LanguageCorpus(Settings):
     """Likewise for `mapping.test_dictionaries`; "" for none."""
     method: MappingSettings | None = None
     """How its anchors are aligned with a dictionary, where it is not as `mapping.method` says."""
+    kin: Code | None = None
+    """Another language, in whose space its `model` was trained (``train-lm --anchored-to``): it takes over that one's
+    alignments, and no dictionary of its own is needed."""
     max_trees: PositiveInt | None = None
     """Of `train`, trees after this many are not read; for small budgets."""
     licence: str = ""

@@ -122,6 +122,7 @@ def _check_languages(path: Path, recipe: Recipe) -> None:
             raise RecipeError(f"{path}, parsing.{key}: found an empty list. Expected one or more. Name one.")
     _check_few_shot(path, recipe)
     _check_pivot(path, recipe)
+    _check_kin(path, recipe)
     if recipe.invented is not None:
         _check_invented(path, recipe, recipe.invented)
         return
@@ -175,6 +176,29 @@ def _check_pivot(path: Path, recipe: Recipe) -> None:
             f"{path}, mapping.test_dictionaries: found with mapping.pivot. Expected no pattern: pairs that were joined "
             f"would judge by words that were learned. Name corpus.XX.test_dictionary of a language that has one."
         )
+
+
+def _check_kin(path: Path, recipe: Recipe) -> None:
+    """Check that alignments which are taken over are there to take."""
+    for language, entry in recipe.corpus.items():
+        if entry.kin is None or language not in recipe.languages:
+            continue
+        place = f"{path}, corpus.{language}.kin: found {entry.kin!r}"
+        others = [
+            other
+            for other in recipe.languages
+            if other not in (language, recipe.reference) and recipe.corpus[other].kin is None
+        ]
+        if language == recipe.reference:
+            raise RecipeError(f"{place}. Expected none: all others are brought to the reference. Remove it.")
+        if entry.kin not in others:
+            listed = " or ".join(others) or "no language here"
+            raise RecipeError(f"{place}. Expected a language that has alignments of its own: {listed}. Change it.")
+        if entry.model is None:
+            raise RecipeError(
+                f"{place}, without corpus.{language}.model. Expected a model that was trained in the space of that "
+                f"language, with train-lm --anchored-to. Add it, or remove kin."
+            )
 
 
 def _check_few_shot(path: Path, recipe: Recipe) -> None:
@@ -267,7 +291,8 @@ def _with_files(path: Path, recipe: Recipe) -> Recipe:
         if recipe.needs_alignment:
             leads_to = mapping.pivot or recipe.reference
             for language in recipe.languages:
-                if language != leads_to and getattr(corpus[language], of_one) is None:
+                needed = getattr(corpus[language], of_one) is None and corpus[language].kin is None
+                if language != leads_to and needed:
                     name = patterns[key].replace("{source}", language).replace("{target}", leads_to)
                     found(f"mapping.{key}", name)
     orders = {key: pattern.rfind("{source}") < pattern.rfind("{target}") for key, pattern in patterns.items()}
