@@ -167,7 +167,7 @@ def in_lower_case(word: str) -> str:
     >>> in_lower_case("Cafe\u0301") == "caf\u00e9"
     True
     """
-    return composed(composed(word).lower())
+    return word.lower() if word.isascii() else composed(composed(word).lower())
 
 
 def undotted(word: str) -> str:
@@ -179,7 +179,8 @@ def undotted(word: str) -> str:
     >>> [undotted(word) for word in ("İstanbul", "i̇stanbul", "ISPARTA", "ısparta")]
     ['istanbul', 'istanbul', 'isparta', 'isparta']
     """
-    return in_lower_case(word).replace("i\u0307", "i").replace("ı", "i")
+    lower = in_lower_case(word)
+    return lower if lower.isascii() else lower.replace("i\u0307", "i").replace("ı", "i")
 
 
 @dataclass(frozen=True, eq=False)

@@ -51,17 +51,17 @@ class NormalisedAnchors:
 
 def normalise(anchors: Anchors, normalisation: Normalisation) -> NormalisedAnchors:
     """Take the steps of a normalisation, in float64; zero vectors stay zero."""
-    vectors = anchors.vectors.double()
+    vectors = anchors.vectors.to(torch.float64, copy=True)  # changed in place below: they may be hundreds of megabytes
     centre: Tensor | None = None
     divided_out = 1.0  # natural length of what now has length 1, on average
     for step in _STEPS[normalisation]:
         if step == "unit":
             lengths = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
-            vectors = vectors / lengths.masked_fill(lengths == 0, 1.0)
+            vectors.div_(lengths.masked_fill(lengths == 0, 1.0))
             divided_out *= float(lengths.mean())
         else:
             mean = vectors.mean(dim=0)
-            vectors = vectors - mean
+            vectors.sub_(mean)
             centre = mean * divided_out if centre is None else centre + mean * divided_out
     return NormalisedAnchors(vectors=vectors, centre=centre)
 
