@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from isogloss.artifacts import build_artifact
-from isogloss.errors import DataError
+from isogloss.errors import DataError, RecipeError
 from isogloss.plan import plan_stages
 from isogloss.recipe_reading import load_recipe
 from isogloss.stage import Stage
@@ -244,10 +244,16 @@ def test_a_language_may_be_aligned_in_its_own_way(real_recipe):
 
 
 def test_a_language_takes_over_the_alignments_of_its_kin(real_recipe):
+    for name, started_from in (("of-bb", "cc"), ("of-cc", "aa")):
+        card = {"card": {"started_from": started_from}}
+        build_artifact(
+            real_recipe.parent / name, "encoder", lambda _, card=card: card, settings={}, inputs={"text": name}
+        )
+    own = ("corpus.bb.model='of-bb'", "corpus.cc.model='of-cc'", "parsing.systems=['aligned']")
+    with pytest.raises(RecipeError, match=r"of-cc: corpus\.cc\.kin is 'bb', and this model was not started from one"):
+        plan(real_recipe, "corpus.cc.kin='bb'", *own)
     (real_recipe.parent / "aa-bb.tsv").unlink()  # nobody asks for it
-    build_artifact(real_recipe.parent / "model", "encoder", lambda draft: None, settings={}, inputs={"text": "1"})
-    own = ("corpus.bb.kin='cc'", "corpus.bb.model='model'", "parsing.systems=['aligned']")
-    stages = plan(real_recipe, *own)
+    stages = plan(real_recipe, "corpus.bb.kin='cc'", *own)
     assert list(stages).index("mapping/cc") < list(stages).index("mapping/bb")
     assert stages["mapping/bb"].after == ("mapping/cc",)
     assert stages["mapping/bb"].inputs == {"mapping/cc": stages["mapping/cc"].key}

@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 import isogloss
+from isogloss.recipe_messages import wish
 from isogloss.settings import Settings
 
 
@@ -89,20 +90,28 @@ class _Numbers(Settings):
     """A number."""
     weight: float | Literal["held_out"] = 0.0
     """A number or a word."""
+    trees: tuple[int, ...] = ()
+    """Numbers in a list."""
     wanted: bool = False
     """True or false."""
     either: bool | int = False
     """Both."""
 
 
-@pytest.mark.parametrize("name", ["share", "weight"])
-def test_true_is_no_number(name):
+@pytest.mark.parametrize(
+    ("given", "wishes"),
+    [
+        ({"share": True}, ["should be a number"]),
+        ({"weight": False}, ["should be a number", "should be 'held_out'"]),
+        ({"trees": [3, True]}, ["should be a whole number"]),
+    ],
+)
+def test_true_and_false_are_no_numbers(given, wishes):
     with pytest.raises(ValidationError) as caught:
-        _Numbers.model_validate({name: True})
-    (problem,) = caught.value.errors()
-    assert (problem["loc"], problem["msg"]) == ((name,), "Value error, should be neither true nor false")
+        _Numbers.model_validate(given)
+    assert [wish(problem) for problem in caught.value.errors()] == wishes
 
 
 def test_true_is_itself_where_it_may_be():
-    made = _Numbers.model_validate({"wanted": True, "either": True, "share": 1})
-    assert (made.wanted, made.either, made.share) == (True, True, 1.0)
+    made = _Numbers.model_validate({"wanted": True, "either": True, "share": 1, "trees": [1, 2]})
+    assert (made.wanted, made.either, made.share, made.trees) == (True, True, 1.0, (1, 2))

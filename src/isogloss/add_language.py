@@ -150,7 +150,6 @@ def add_language(
                 "scores": [],
                 "road": road,
                 "anchored": "anchored_to" in read_manifest(work / "encoders" / language).content["card"],
-                **({} if kin is None else {"kin": kin}),
                 "evidence": evidence,
                 "expected": grade,
                 "reasons": list(reasons),

@@ -136,7 +136,7 @@ def make_evidence(
         anchors: Its anchors.
         alignments: Its map, which may rest on all of the dictionary.
         reference_anchors: Of the reference.
-        learned: The part of the dictionary that the language model learned from.
+        learned: The part of the dictionary that the language model learned from: with the reference, or with `kin`.
         withheld: The words that had no part in it; only they tell how many find their translations.
         roads: The first one is that of the dictionary, if there is one.
         training: Settings of the language model.
@@ -162,7 +162,7 @@ def make_evidence(
     layer = 1 if layer == "mix" else layer
     ours, theirs = load_anchors(anchors, layer).keep(max_types=CANDIDATES), load_anchors(reference_anchors, layer)
     maps = [load_alignment(alignments / f"layer-{number}") for number in range(model.layers)]
-    taught = None if learned is None else read_dictionary_of(learned, language, bundle.reference, False)
+    taught = None if learned is None else read_dictionary_of(learned, language, kin or bundle.reference, False)
     near = closeness(maps[layer], ours, theirs, but=() if taught is None else taught.translations)
     card = model.card
     facts: dict[str, Any] = {
@@ -176,7 +176,9 @@ def make_evidence(
     }
     if kin is not None:
         facts["kin"] = kin
-    if taught is not None:
+        if taught is not None:
+            facts["learned_pairs"] = len(taught)
+    elif taught is not None:
         facts |= {"learned_pairs": len(taught), "withheld_words": 0}
     if taught is not None and withheld is not None:
         aside = read_dictionary_of(withheld, language, bundle.reference, False)

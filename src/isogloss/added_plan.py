@@ -70,7 +70,7 @@ def plan_added_language(
         size,
         BiLMSettings.model_validate(shape),
         pairs=0 if pairs is None else pairs.learned_pairs,
-        in_context=kin is None,  # bundles keep anchors of the reference alone
+        of_kin=kin is not None,
     )
     training, least = chosen.settings, 5 if size.words >= ROOMY_TEXT else 2
     anchor_settings = AnchorSettings(min_count=least, max_types=30_000, max_sentences=100_000)
@@ -107,8 +107,8 @@ def plan_added_language(
         reference_key = read_manifest(reference_anchors).key
     else:
         raise ArtifactError(
-            f"{bundle.folder}: keeps no anchors of {reference!r}, with which a new language could be aligned. Expected "
-            f"some. Give raw text in that language with --reference-text, or make the models again."
+            f"{bundle.folder}: keeps no anchors of {reference!r}, with which a new language could be aligned or "
+            f"judged. Expected some. Give raw text in that language with --reference-text, or make the models again."
         )
     in_context = chosen.anchored and training.anchoring.context_weight > 0
     pulled_by = {"reference anchors": reference_key} if in_context else {}
@@ -145,7 +145,8 @@ def plan_added_language(
             "alignments",
             take_over_alignments,
             {"source": language, "kin": kin},
-            inputs={"kin": read_manifest(bundle.folder / part).key},
+            # The manifest's key does not tell of the map itself, which the same model may have another of.
+            inputs={file: key for file, key in bundle.files.items() if file.startswith(f"{part}/layer-")},
             arguments={"source": language, "kin": kin, "alignments": bundle.folder / part},
         )
     else:
@@ -170,7 +171,9 @@ def plan_added_language(
         "evidence",
         make_evidence,
         {"language": language},
-        inputs={found.name: found.key, anchors.name: anchors.key, "parser": read_manifest(bundle.folder / PARSER).key},
+        inputs={found.name: found.key, anchors.name: anchors.key, "reference": reference_key}
+        | ({} if pairs is None else {"dictionary": hash_of_text(pairs.whole)})
+        | {"parser": read_manifest(bundle.folder / PARSER).key},
         arguments={
             "language": language,
             "corpus": corpus,
@@ -179,7 +182,7 @@ def plan_added_language(
             "anchors": work / anchors.name,
             "alignments": work / found.name,
             "reference_anchors": reference_anchors,
-            "learned": pairs.learned if pairs and kin is None else None,
+            "learned": pairs and pairs.learned,
             "withheld": pairs and pairs.withheld,
             "kin": kin,
             "roads": roads,

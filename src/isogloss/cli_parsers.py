@@ -131,8 +131,8 @@ def add_language(
 ) -> None:
     """Bring a language into a parser by raw text alone: from then on `parse` knows it. No trees are needed.
 
-    Its language model is trained from the reference's, its words find their places, and new models are written: the old
-    ones and the language. After an interruption the same command goes on.
+    Its language model is trained from the reference's or that of a kindred language, its words find their places, and
+    new models are written: the old ones and the language. After an interruption the same command goes on.
 
     Example: `isogloss add-language gl --text gl.txt --dictionary en-gl.tsv -o my-models`
 

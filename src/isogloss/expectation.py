@@ -72,7 +72,8 @@ def _found(evidence: Mapping[str, Any]) -> str:
             f"{evidence['precision@1']:.0%} at once."
         )
     if "kin" in evidence:
-        return f"Its map is that of {evidence['kin']}, which needs no dictionary of the reference, {unknown}"
+        held = "" if "learned_pairs" in evidence else " No dictionary kept its words near those of that language."
+        return f"Its map is that of {evidence['kin']}, which needs no dictionary of the reference, {unknown}{held}"
     if "learned_pairs" not in evidence:
         return f"There is no dictionary, {unknown}"
     if not evidence["withheld_words"]:

@@ -26,7 +26,8 @@ def draw_run(recipe: Recipe, folder: Path, stages: Sequence[Stage], blocks: Sequ
     drawn = []
     made = {stage.name: stage for stage in stages}
     for language in recipe.parsing.test_on:
-        if f"mapping/{language}" in made:
+        # A map that was taken over from another language was found from no pairs that could be drawn.
+        if f"mapping/{language}" in made and "source_anchors" in made[f"mapping/{language}"].arguments:
             try:
                 drawn.append(
                     _draw_map(recipe, folder, made[f"mapping/{language}"], visuals / f"anchors-{language}.svg")

@@ -20,7 +20,7 @@ MOST_PASSES = 12
 ROOMY_TEXT = 1_000_000
 """Words from which on a text is large enough to be learned from with little dropout."""
 FEW_SENTENCES = 10_000
-"""Sentences below which a model is not only started from the reference's, but held to it while it learns."""
+"""Sentences below which a model is not only started from another's, but held to it while it learns."""
 CONTEXT_WEIGHT = 1.0
 """How strongly words in context are held to it, beside words out of context, if there are so many pairs: …"""
 PAIRS_IN_CONTEXT = 1000
@@ -57,7 +57,7 @@ class Training:
     """Whether its words are pulled to their translations, in context, too; see `encoders/elmo/pull.py`."""
 
 
-def training_for(text: TextSize, shape: "BiLMSettings", *, pairs: int, in_context: bool = True) -> Training:
+def training_for(text: TextSize, shape: "BiLMSettings", *, pairs: int, of_kin: bool = False) -> Training:
     """Choose how a language model is trained from so much text: the one place where this is decided.
 
     All start from the model of the reference or of a kindred language. A small text is read many times, with much
@@ -69,7 +69,8 @@ def training_for(text: TextSize, shape: "BiLMSettings", *, pairs: int, in_contex
         text: How large it is.
         shape: Of that model.
         pairs: Of the dictionary; 0 without one.
-        in_context: Whether there are anchors, to which words could be pulled in context.
+        of_kin: Whether it is the model of a kindred language, in whose space the new one must stay since it takes over
+            that one's map. There are no anchors of it, to which words could be pulled in context.
     """
     from isogloss.encoders.elmo.settings import AnchoringSettings, BiLMLoopSettings, BiLMTrainingSettings
 
@@ -91,7 +92,7 @@ def training_for(text: TextSize, shape: "BiLMSettings", *, pairs: int, in_contex
             ),
         }
     )
-    anchored = pairs > 0 and text.sentences < FEW_SENTENCES
-    if anchored and in_context and pairs >= PAIRS_IN_CONTEXT:
+    anchored = pairs > 0 and (of_kin or text.sentences < FEW_SENTENCES)
+    if anchored and not of_kin and pairs >= PAIRS_IN_CONTEXT:
         settings = settings.model_copy(update={"anchoring": AnchoringSettings(context_weight=CONTEXT_WEIGHT)})
     return Training(settings, anchored=anchored)

@@ -172,14 +172,7 @@ def _settings(method: str, options: Mapping[str, Any]) -> Any:
             f"{typed}: {method} has no such setting. Expected one of {', '.join(known)}. "
             "Leave it out, or choose another method."
         )
-    # true is no number, though pydantic would make 1 of it.
-    told = {
-        name: json.dumps(value)
-        if isinstance(value, bool) and type(kind.model_fields[name].default) is not bool
-        else value
-        for name, value in options.items()
-    }
-    return checked(kind, **told)
+    return checked(kind, **options)
 
 
 def _guide(method: str, guide: int | str | tuple[Path, Path] | None) -> int | str | tuple[Path, Path] | None:

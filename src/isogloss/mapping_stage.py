@@ -32,6 +32,8 @@ class Contexts:
     """Tokens drawn of each word type at most."""
 
 
+SHARED_DETAILS = ("normalisation", "scale")
+"""What is true of an alignment for whichever language; the rest is about the pairs that it was found from."""
 PAIRS = "pairs.tsv"
 """File of a dictionary that was joined."""
 FITTED = "fitted.txt"
@@ -82,7 +84,8 @@ def take_over_alignments(draft: Path, *, source: str, kin: str, alignments: Path
     rows = []
     for place in sorted(alignments.glob("layer-*")):
         theirs = load_alignment(place)
-        alignment = replace(theirs, source=source, details={"taken_over_from": kin})
+        kept = {name: theirs.details[name] for name in SHARED_DETAILS if name in theirs.details}
+        alignment = replace(theirs.for_vectors(), source=source, details=kept | {"taken_over_from": kin})
         folder = draft / place.name
         folder.mkdir()
         save_alignment(folder, alignment)

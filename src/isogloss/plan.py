@@ -12,6 +12,7 @@ from pathlib import Path
 from isogloss import stages as work
 from isogloss.artifacts import read_manifest
 from isogloss.corpus.invented.family import FamilySettings
+from isogloss.errors import RecipeError
 from isogloss.mapping_stage import LOWEST_LAYER, PAIRS, join_dictionaries, make_alignments, take_over_alignments
 from isogloss.plan_contents import INVENTED_LICENCE, content_of, limits_of, training_of
 from isogloss.plan_parsers import add_parsers
@@ -32,7 +33,7 @@ def plan_stages(recipe: Recipe, folder: Path) -> list[Stage]:
         planner.add_corpus(recipe.invented)
     if recipe.mapping.pivot and recipe.asks_for_pairs:
         for language in recipe.languages:
-            if language != recipe.reference:
+            if language != recipe.reference and recipe.reads_dictionary_of(language):
                 planner.add_dictionary(language)
     if recipe.needs_encoders:
         for language in recipe.languages:
@@ -152,7 +153,13 @@ class _Planner(Planner):
 
     def _take_encoder(self, language: str, model: Path) -> None:
         """Plan to take a language model that is there already."""
-        manifest = read_manifest(model, kind="encoder")
+        manifest, kin = read_manifest(model, kind="encoder"), self.corpora[language].kin
+        card = manifest.content.get("card", {})
+        if kin is not None and kin not in (card.get("anchored_to"), card.get("started_from")):
+            raise RecipeError(
+                f"{model}: corpus.{language}.kin is {kin!r}, and this model was not started from one of that language. "
+                f"Expected one that was, with train-lm --anchored-to. Choose another model, or remove kin."
+            )
         self.add(
             Stage(
                 name=f"encoders/{language}",

@@ -37,6 +37,8 @@ def print_precision(rows: list[dict[str, Any]]) -> None:
                 f"{row['precision@1']:.3f}, @5 {row['precision@5']:.3f} ({row['tested_words']} test words, CSLS; "
                 f"coverage {100 * row['coverage']:.1f} %)"
             )
+        elif "taken_over_from" in row:
+            print(f"{row['source']}→{row['target']} {row['vectors']} {row['layer']}: as {row['taken_over_from']}")
         else:
             print(f"{row['source']}→{row['target']} {row['vectors']} {row['layer']}: {row['usable_pairs']} pairs used")
     _print_left_out(rows)

@@ -163,6 +163,11 @@ class Recipe(Settings):
         aligned = {"aligned", "anchors-only", "static"} & systems
         return "anchored" in systems or (bool(aligned) and any(road.needs_dictionary for road in roads))
 
+    def reads_dictionary_of(self, language: str) -> bool:
+        """Whether a system reads a dictionary of a language; that with a kin takes over the map of its anchors."""
+        kin = language in self.corpus and self.corpus[language].kin is not None
+        return not kin or bool({"static", "aligned-no-dictionary"} & set(self.parsing.systems))
+
     def name_in(self, system: str, language: str) -> str:
         """Return what the folders of a language are called in a system: `anchored` has language models of its own."""
         ready = language in self.corpus and self.corpus[language].model is not None

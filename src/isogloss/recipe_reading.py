@@ -194,11 +194,14 @@ def _check_kin(path: Path, recipe: Recipe) -> None:
         if entry.kin not in others:
             listed = " or ".join(others) or "no language here"
             raise RecipeError(f"{place}. Expected a language that has alignments of its own: {listed}. Change it.")
-        if entry.model is None:
-            raise RecipeError(
-                f"{place}, without corpus.{language}.model. Expected a model that was trained in the space of that "
-                f"language, with train-lm --anchored-to. Add it, or remove kin."
-            )
+        for one in (language, entry.kin):
+            if recipe.corpus[one].model is None:
+                raise RecipeError(
+                    f"{place}, without corpus.{one}.model. Expected two models of which one was trained in the space "
+                    f"of the other, with train-lm --anchored-to. Add it, or remove kin."
+                )
+        if entry.method is not None:
+            raise RecipeError(f"{place}, beside corpus.{language}.method, which does nothing then. Remove one of them.")
 
 
 def _check_few_shot(path: Path, recipe: Recipe) -> None:
@@ -291,7 +294,7 @@ def _with_files(path: Path, recipe: Recipe) -> Recipe:
         if recipe.needs_alignment:
             leads_to = mapping.pivot or recipe.reference
             for language in recipe.languages:
-                needed = getattr(corpus[language], of_one) is None and corpus[language].kin is None
+                needed = getattr(corpus[language], of_one) is None and recipe.reads_dictionary_of(language)
                 if language != leads_to and needed:
                     name = patterns[key].replace("{source}", language).replace("{target}", leads_to)
                     found(f"mapping.{key}", name)

@@ -4,6 +4,7 @@ Each stage declares its settings beside its code as one class derived from `Sett
 field is its help text, in the command line and in the reference.
 """
 
+from collections.abc import Iterator
 from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
@@ -17,13 +18,20 @@ class Settings(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse true and false where a number is wanted; they would be taken for 1 and 0."""
-        field = cls.model_fields[info.field_name or ""]
-        if isinstance(value, bool) and not _allows_truth(field.annotation):
-            raise ValueError("should be neither true nor false")
-        return value
+        """Take true and false for words where a number is wanted; pydantic would take them for 1 and 0."""
+        types = set(_types_in(cls.model_fields[info.field_name or ""].annotation))
+        return _in_words(value) if types & {int, float} and not types & {bool, str, Any} else value
 
 
-def _allows_truth(annotation: Any) -> bool:
-    """Whether true and false are values of a type."""
-    return annotation in (bool, Any) or isinstance(annotation, bool) or any(map(_allows_truth, get_args(annotation)))
+def _types_in(annotation: Any) -> Iterator[Any]:
+    """Yield the types that an annotation is made of; true or false as a value counts as bool."""
+    yield type(annotation) if isinstance(annotation, bool) else annotation
+    for inner in get_args(annotation):
+        yield from _types_in(inner)
+
+
+def _in_words(value: Any) -> Any:
+    """Return true and false as words, in lists too, and all else as it is."""
+    if isinstance(value, list | tuple):
+        return [_in_words(one) for one in value]
+    return str(value).lower() if isinstance(value, bool) else value

@@ -67,12 +67,16 @@ def test_a_dictionary_grows_from_words_that_are_alike(seed_pairs, alike):
     assert set(told[0]) == {"round", "closeness", "shown"}
 
 
-def began_as_one() -> tuple[Anchors, Anchors]:
-    """Two languages whose spaces were one before they moved apart, with not a word spelt alike."""
+NEIGHBOURS = QUICK.model_copy(update={"seed_pairs": "neighbours", "shown": None})
+
+
+def near_one_another(*, alike: int, seed: int = 6) -> tuple[Anchors, Anchors]:
+    """Two languages whose spaces were one before they moved apart."""
     source = normal(1, TYPES, WIDTH)
     skew = 0.1 * normal(5, WIDTH, WIDTH)
-    target = source @ torch.linalg.matrix_exp(skew - skew.mT) + 0.3 * normal(6, TYPES, WIDTH)
-    ours, theirs = ([f"{code}x{row}" for row in range(TYPES)] for code in ("gl", "es"))
+    target = source @ torch.linalg.matrix_exp(skew - skew.mT) + 0.3 * normal(seed, TYPES, WIDTH)
+    names = NAMES[:alike]
+    ours, theirs = ([*names, *(f"{code}x{row}" for row in range(alike, TYPES))] for code in ("gl", "es"))
     return (
         Anchors.of_vectors(ours, source, language="gl", layer=1),
         Anchors.of_vectors(theirs, target, language="es", layer=1),
@@ -80,22 +84,44 @@ def began_as_one() -> tuple[Anchors, Anchors]:
 
 
 def test_spaces_that_were_one_need_no_seed_but_their_neighbours():
-    source, target = began_as_one()
+    source, target = near_one_another(alike=20)
     told = []
-    settings = QUICK.model_copy(update={"seed_pairs": "neighbours", "shown": None})
-    induced = induce_dictionary(source, target, settings=settings, report=told.append)
+    induced = induce_dictionary(source, target, settings=NEIGHBOURS, report=told.append)
     assert share_right(induced.dictionary) > 0.9
     assert induced.details["seed_pairs"] == "neighbours"
-    assert induced.details["agreement"] > 0.9
+    assert re.fullmatch(
+        r"20 frequent words are spelt alike, and \d+ % of them are each other's nearest before any map, so the two "
+        r"spaces were one, and are near it still\.",
+        induced.details["diagnosis"],
+    )
     assert {one["shown"] for one in told} == {1.0}  # nothing is hidden
 
 
-def test_neighbours_of_spaces_that_never_met_are_not_believed():
-    source, _ = languages()
-    target = Anchors.of_vectors([f"esx{row}" for row in range(TYPES)], normal(9, TYPES, WIDTH), language="es", layer=1)
-    settings = QUICK.model_copy(update={"seed_pairs": "neighbours", "shown": None})
-    with pytest.raises(NoAlignmentFound, match=r"^Alignment gl→es, layer 1: 4 runs, two by two from halves that have "):
-        induce_dictionary(source, target, settings=settings)
+def test_without_words_spelt_alike_neighbours_are_not_believed():
+    message = (
+        r"^Alignment gl→es, layer 1: 19 frequent words are spelt alike, and \d+ % of them are each other's nearest "
+        r"before any map; fewer than 20 cannot tell whether the two spaces were one\. Expected evidence for one"
+    )
+    with pytest.raises(NoAlignmentFound, match=message):
+        induce_dictionary(*near_one_another(alike=19), settings=NEIGHBOURS)
+
+
+@pytest.mark.parametrize("decay", [0.0, 1.0])
+def test_neighbours_of_spaces_that_never_met_are_not_believed(decay):
+    """Though both stretch alike along the same axes, and so the two runs agree."""
+    axes = torch.arange(1, 49, dtype=torch.float64) ** -decay
+    words = ([*NAMES, *(f"{code}x{row}" for row in range(len(NAMES), 1000))] for code in ("gl", "es"))
+    source, target = (
+        Anchors.of_vectors(own, normal(seed, 1000, 48) * axes, language=code, layer=1)
+        for own, seed, code in zip(words, (8, 9), ("gl", "es"), strict=True)
+    )
+    with pytest.raises(NoAlignmentFound) as caught:
+        induce_dictionary(source, target, settings=NEIGHBOURS)
+    if decay:
+        assert "60 frequent words are spelt alike, and 0 % of them are each other's nearest before any" in str(
+            caught.value
+        )
+        assert "of spaces that were one more than 10 % are. So these were not." in str(caught.value)
 
 
 def test_a_dictionary_grows_from_a_small_one():

@@ -139,7 +139,7 @@ class BilingualDictionary:
 def read_dictionary(path: Path | str, *, source: str, target: str) -> BilingualDictionary:
     """Read a file of lines ``source<TAB>target``. Case is kept; a line that stands twice counts once.
 
-    Words are written in normalisation form C, as all text is that models read.
+    Words are brought into normalisation form C, in which all text is that models read.
 
     Args:
         path: UTF-8 text, with or without a byte order mark.

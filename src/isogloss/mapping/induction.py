@@ -63,7 +63,8 @@ def induce_dictionary(
     target = normalise(target_anchors, settings.normalisation).vectors
     place = f"Alignment {source_anchors.language}→{target_anchors.language}, layer {source_anchors.layer}"
     if isinstance(settings, SelfLearningSettings):
-        from isogloss.mapping.self_learning import self_learn
+        from isogloss.lexicon import seeds as seed_words
+        from isogloss.mapping.self_learning import began_as_one, self_learn
 
         seeds = _seed_pairs(source_anchors, target_anchors, (source, target), dictionary=dictionary, settings=settings)
 
@@ -73,6 +74,9 @@ def induce_dictionary(
 
         learnt = self_learn(source, target, settings=settings, seed=seed, pairs=seeds, progress=tell_round)
         succeeded, diagnosis, pairs = learnt.succeeded, learnt.diagnosis, learnt.pairs
+        if succeeded and settings.seed_pairs == "neighbours":
+            alike = seed_words.alike_words(source_anchors, target_anchors).usable(source_anchors, target_anchors)
+            succeeded, diagnosis = began_as_one(source, target, alike, settings=settings)
         facts: dict[str, Any] = {
             "seed_pairs": settings.seed_pairs,
             "seeds": len(seeds),

@@ -6,7 +6,7 @@ and it takes the nearest of those that it sees: the map moves on, as in simulate
 gain, more neighbours are shown, until all are.
 
 Models of which one began as the other need no such search: words that are each other's nearest before any map are seed
-enough, and nothing is hidden.
+enough, and nothing is hidden. That their runs agree means little, so words spelt alike are asked, see `began_as_one`.
 
 Without any seed the first pairs come from the shape of the two spaces. A word has a profile, the sorted cosines to
 all other words of its language; words that mean the same have profiles that are alike.
@@ -51,6 +51,8 @@ FEWEST_TRANSLATIONS = 20
 """Different translations that two runs must have in common, at least."""
 SETTLING_ROUNDS = 3
 """Rounds with nothing hidden, on all frequent words, before two runs are compared."""
+ALIKE_NEAR = 0.1
+"""Share of the words spelt alike that are each other's nearest in two spaces that were one. By chance none is."""
 SHOWN = 0.1
 """Share of the neighbours that a search is shown at first."""
 UNSEEN = 0.1
@@ -173,6 +175,42 @@ def near_already(
     few_X, few_Y = source[: settings.types].float(), target[: settings.types].float()
     mutual = nearest_both_ways(few_X, few_Y, neighbourhood=settings.neighbourhood).mutual()
     return [(row, column) for row, column in mutual.tolist()]
+
+
+def began_as_one(
+    source: Float[Tensor, "source_types width"],
+    target: Float[Tensor, "target_types width"],
+    alike: Sequence[tuple[int, int]],
+    *,
+    settings: SelfLearningSettings,
+) -> tuple[bool, str]:
+    """Say whether two spaces are one already, from words spelt alike, which have no part in the search.
+
+    Runs that begin where the spaces stand agree with one another though no word be near its translation: two clouds of
+    one shape suffice. So what such runs come to is believed only if words, names and numbers that both languages have
+    are each other's nearest before any map.
+
+    Args:
+        source: Normalised anchors, most frequent first.
+        target: Likewise.
+        alike: Rows of words that both write alike.
+        settings: See `SelfLearningSettings`.
+
+    Returns:
+        Whether they are, and that in plain words.
+    """
+    frequent = [pair for pair in alike if max(pair) < settings.types]
+    near = set(near_already(source, target, settings=settings))
+    share = sum(pair in near for pair in frequent) / max(1, len(frequent))
+    told = (
+        f"{len(frequent)} frequent words are spelt alike, and {100 * share:.0f} % of them are each other's nearest "
+        f"before any map"
+    )
+    if len(frequent) < FEWEST_TRANSLATIONS:
+        return False, f"{told}; fewer than {FEWEST_TRANSLATIONS} cannot tell whether the two spaces were one."
+    if share < ALIKE_NEAR:
+        return False, f"{told}; of spaces that were one more than {100 * ALIKE_NEAR:.0f} % are. So these were not."
+    return True, f"{told}, so the two spaces were one, and are near it still."
 
 
 def similar_profiles(

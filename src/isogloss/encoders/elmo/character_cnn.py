@@ -83,8 +83,9 @@ class CharacterCNN(nn.Module):
 
     def _together(self, ids: Int[Tensor, "types characters"]) -> Float[Tensor, "types width"]:
         ids = self._trim(ids)
+        strongest = _StrongestAnswers.apply if torch.is_grad_enabled() else _strongest_answers
         answers = [
-            _StrongestAnswers.apply(ids, self.embedding.weight, convolution.weight, convolution.bias)
+            strongest(ids, self.embedding.weight, convolution.weight, convolution.bias)  # type: ignore[arg-type]
             for convolution in self.convolutions
         ]
         features = functional.relu(torch.cat(answers, dim=1))  # type: ignore[arg-type]
@@ -100,6 +101,29 @@ class CharacterCNN(nn.Module):
         """
         longest = int((ids != PADDING).sum(dim=1).max()) if len(ids) else 0
         return ids[:, : longest + max(self.spans)]
+
+
+def _all_answers(
+    ids: Int[Tensor, "types characters"],
+    embedding: Float[Tensor, "all_characters character_width"],
+    weight: Float[Tensor, "filters span·character_width"],
+    bias: Float[Tensor, " filters"],
+) -> Float[Tensor, "types places filters"]:
+    """What filters of one span answer to every window of every word."""
+    span = weight.shape[1] // embedding.shape[1]
+    # A convolution is a linear map over windows; on a CPU this is the fastest way to say it.
+    windows = embedding[ids].unfold(1, span, 1).transpose(2, 3).flatten(2)  # types places span·character_width
+    return functional.linear(windows, weight, bias)
+
+
+def _strongest_answers(
+    ids: Int[Tensor, "types characters"],
+    embedding: Float[Tensor, "all_characters character_width"],
+    weight: Float[Tensor, "filters span·character_width"],
+    bias: Float[Tensor, " filters"],
+) -> Float[Tensor, "types filters"]:
+    """The same as `_StrongestAnswers` where no gradient is asked for, without noting where they were: much quicker."""
+    return _all_answers(ids, embedding, weight, bias).amax(dim=1)
 
 
 class _StrongestAnswers(torch.autograd.Function):
@@ -120,13 +144,7 @@ class _StrongestAnswers(torch.autograd.Function):
         weight: Float[Tensor, "filters span·character_width"],
         bias: Float[Tensor, " filters"],
     ) -> Float[Tensor, "types filters"]:
-        span = weight.shape[1] // embedding.shape[1]
-        # A convolution is a linear map over windows; on a CPU this is the fastest way to say it.
-        windows = embedding[ids].unfold(1, span, 1).transpose(2, 3).flatten(2)  # types places span·character_width
-        answers = functional.linear(windows, weight, bias)
-        if not any(ctx.needs_input_grad):
-            return answers.amax(dim=1)
-        strongest, places = answers.max(dim=1)
+        strongest, places = _all_answers(ids, embedding, weight, bias).max(dim=1)
         ctx.save_for_backward(ids, embedding, weight, places)
         return strongest
 
@@ -140,7 +158,8 @@ class _StrongestAnswers(torch.autograd.Function):
         for of_place in range(span):
             met = ids.gather(1, places + of_place)  # types filters: the character there
             table = embedding.new_zeros(len(embedding) * filters)
-            table.scatter_add_(0, (met * filters + flat).flatten(), to_answers.flatten().to(table.dtype))
+            # Unlike `scatter_add_`, this adds up in one order on accelerators, too.
+            table.index_put_(((met * filters + flat).flatten(),), to_answers.flatten().to(table.dtype), accumulate=True)
             to_table = table.view(len(embedding), filters)
             columns = slice(of_place * embedding.shape[1], (of_place + 1) * embedding.shape[1])
             to_embedding.addmm_(to_table, weight[:, columns])
