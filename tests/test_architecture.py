@@ -6,11 +6,11 @@ A folder uses only what stands above it:
        ◀ compute ◀ corpus ◀ encoders ◀ lexicon ◀ mapping ◀ parsing ◀ reports ◀ visuals ◀ web   the pipeline
           ◀ recipe_messages ◀ recipe ◀ recipe_reading ◀ stages ◀ planner ◀ plan ◀ figures ◀ experiment
           ◀ display ◀ trained ◀ bundle
-          ◀ commands ◀ lexicon_commands ◀ alignment_folders ◀ bundle_commands ◀ language_budget
-          ◀ added_language ◀ added_plan ◀ expectation ◀ add_language ◀ tuning ◀ alignment_commands ◀ mapping_commands
-          ◀ language_models ◀ polyglot_models
-          ◀ embedding ◀ parsing_files ◀ printing ◀ cli_mapping ◀ cli_models ◀ cli_exchange ◀ cli_parsers
-          ◀ cli ◀ __main__
+          ◀ commands ◀ lexicon_commands ◀ sense_commands ◀ alignment_folders ◀ bundle_commands
+          ◀ language_budget ◀ added_language ◀ added_plan ◀ expectation ◀ add_language ◀ tuning
+          ◀ alignment_commands ◀ mapping_commands ◀ language_models ◀ polyglot_models
+          ◀ embedding ◀ parsing_files ◀ printing ◀ cli_mapping
+          ◀ cli_models ◀ cli_exchange ◀ cli_parsers ◀ cli ◀ __main__
 """
 
 import ast
@@ -47,7 +47,7 @@ SURFACE = [
     "bundle",
     "commands",
 ]
-SURFACE += ["lexicon_commands", "alignment_folders", "bundle_commands"]
+SURFACE += ["lexicon_commands", "sense_commands", "alignment_folders", "bundle_commands"]
 SURFACE += [
     "language_budget",
     "added_language",

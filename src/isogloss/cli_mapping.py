@@ -11,11 +11,13 @@ from typing import Annotated, Any
 
 import typer
 
+from isogloss.errors import RecipeError
 from isogloss.printing import (
     print_facts,
     print_geometry,
     print_judgement,
     print_precision,
+    print_senses,
     translation_lines,
 )
 
@@ -34,6 +36,18 @@ SourceAnchors = Annotated[
 TargetAnchors = Annotated[Path | None, typer.Option(help="Likewise for the target's.")]
 
 
+def words_of(listed: str | None, *, option: str) -> list[str]:
+    """Read words with commas between them, each once; none where nothing was said.
+
+    Raises:
+        RecipeError: Something was said, but there is no word in it.
+    """
+    words = list(dict.fromkeys(filter(None, map(str.strip, (listed or "").split(",")))))
+    if listed is not None and not words:
+        raise RecipeError(f"{option}: found {listed!r}. Expected words with commas between them. Change it.")
+    return words
+
+
 def anchors(
     model: Annotated[Path, typer.Argument(help="Folder of a language model.")],
     text: Annotated[Path, typer.Argument(help="Raw text of its language.")],
@@ -47,21 +61,42 @@ def anchors(
     share: Annotated[
         str | None, typer.Option(help="I/N: do share I of N, and write its sums for merge-anchors.", metavar="I/N")
     ] = None,
+    senses: Annotated[bool, typer.Option("--senses", help="Several anchors for a word of several senses.")] = False,
+    sense_words: Annotated[
+        str | None, typer.Option(help="Look for senses of these, commas between; by default the 2,000 most frequent.")
+    ] = None,
+    sense_layer: Annotated[int | None, typer.Option(help="Compare contexts in this one; by default the last.")] = None,
+    set_: Annotated[
+        list[str], typer.Option("--set", help="Another setting of the search for senses: KEY=VALUE. May be repeated.")
+    ] = [],  # noqa: B006
+    seed: Annotated[int | None, typer.Option(help="Of the search for senses; 1 by default.")] = None,
 ) -> None:
-    """Find the anchor of every word type, in every layer.
+    """Find the anchor of every word type, in every layer; with `--senses`, several where its contexts fall apart.
 
     Several machines divide the work by shares: each runs the same command with `--share 1/3`, `2/3`, `3/3`, and
     `merge-anchors` adds up what they wrote.
 
     Example: `isogloss anchors models/es es.txt.xz -o anchors/es --processes 4`
+
+    `isogloss anchors models/es es.txt.xz -o senses/es --senses`
     """
     from isogloss.display import showing_progress
     from isogloss.lexicon_commands import anchors as command
+    from isogloss.mapping_commands import options_of
+    from isogloss.sense_commands import refuse_idle, sense_anchors
 
-    limits = {"min_count": min_count, "max_types": max_types, "max_sentences": max_sentences}
-    work = {"processes": processes, "threads": threads, "share": share}
+    limits: dict[str, Any] = {"min_count": min_count, "max_types": max_types, "max_sentences": max_sentences}
+    work: dict[str, Any] = {"tokenised": tokenised, "processes": processes, "threads": threads}
+    asked = {"--sense-words": sense_words, "--sense-layer": sense_layer, "--set": set_ or None, "--seed": seed}
+    refuse_idle(asked, senses=senses, share=share)
+    if senses:
+        search: dict[str, Any] = {"words": words_of(sense_words, option="--sense-words"), "layer": sense_layer}
+        search |= {"options": options_of(set_), "seed": 1 if seed is None else seed}
+        with showing_progress() as show:
+            print_senses(sense_anchors(model, text, out, on_event=show, **limits, **work, **search), out)
+        return
     with showing_progress() as show:
-        found = command(model, text, out, tokenised=tokenised, on_event=show, **limits, **work)
+        found = command(model, text, out, share=share, on_event=show, **limits, **work)
     print(f"{'sums of ' if share else ''}{found} word types in {out}")
 
 
@@ -279,7 +314,6 @@ def lexicon(
     from isogloss.alignment_commands import judge, translate
     from isogloss.corpus.raw_text import write_lines
     from isogloss.display import showing_progress
-    from isogloss.errors import RecipeError
 
     where = {"layer": layer, "source_anchors": source_anchors, "target_anchors": target_anchors}
     if dictionary is None:
@@ -333,9 +367,6 @@ def draw_contexts(
     from isogloss.alignment_commands import draw_contexts as command
     from isogloss.display import showing_progress
 
-    def apart(words: str) -> list[str]:
-        return list(dict.fromkeys(filter(None, map(str.strip, words.split(",")))))
-
     options: dict[str, Any] = {"layer": layer, "limit": limit, "projection": projection, "threads": threads}
     options |= {"max_sentences": max_sentences, "tokenised": tokenised, "seed": seed}
     options |= {"source_anchors": source_anchors, "target_anchors": target_anchors}
@@ -345,7 +376,7 @@ def draw_contexts(
             (source_text, target_text),
             out,
             alignment=alignment,
-            words=(apart(source_words), apart(target_words)),
+            words=(words_of(source_words, option="--source-words"), words_of(target_words, option="--target-words")),
             on_event=show,
             **options,
         )

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from isogloss.lexicon.geometry import Geometry
 
 OnEvent = Callable[[Event], None]
-OURS = "anchors.safetensors"
-"""By this file a folder of anchors of ours is known."""
+KINDS = ("anchors", "static", "senses", "published-anchors")
+"""Kinds of artifacts that hold anchors."""
 
 
 def anchors(
@@ -88,7 +88,7 @@ def anchors(
         plan = {"processes": processes, "threads": threads, "share": part}
         return make_anchors(draft, corpus=corpus, language=language, encoder=Path(model), settings=settings, **plan)
 
-    made = _build_with_progress(
+    made = build_with_progress(
         Path(out).absolute(), kind, make, threads=threads, on_event=on_event, settings=content, inputs=inputs
     )
     return made.content["word_types"]
@@ -208,7 +208,7 @@ def static(
         return make_static(draft, corpus=corpus, language=language, settings=settings, seed=seed)
 
     facts = {"settings": content, "inputs": {"text": hash_of_text(text)}, "seed": seed}
-    made = _build_with_progress(Path(out).absolute(), "static", make, threads=threads, on_event=on_event, **facts)
+    made = build_with_progress(Path(out).absolute(), "static", make, threads=threads, on_event=on_event, **facts)
     return made.content["word_types"]
 
 
@@ -233,12 +233,12 @@ def geometry(
         DataError: Something cannot be read, or has fewer than two words to compare.
     """
     from isogloss.lexicon import geometry as measure
-    from isogloss.lexicon.anchor_sources import open_anchors
+    from isogloss.lexicon.anchor_sources import is_ours, open_anchors
 
     if min_count < 1:
         raise RecipeError(f"--min-count: found {min_count}. Expected 1 or more. Change it.")
     words = None if homonyms is None else _word_list(homonyms)
-    foreign = [folder for folder in folders if not (Path(folder) / OURS).exists()]
+    foreign = [folder for folder in folders if not is_ours(folder)]
     if languages and len(languages) != len(foreign):
         raise RecipeError(
             f"--language: found {len(languages)}, but {len(foreign)} of the anchors do not name their language. "
@@ -265,11 +265,11 @@ def import_anchors(path: Path, out: Path, *, language: str, max_types: int | Non
         OutputError: The folder cannot be written; nothing is left behind.
     """
     from isogloss.lexicon.anchor_files import save_anchors
-    from isogloss.lexicon.anchor_sources import open_anchors
+    from isogloss.lexicon.anchor_sources import is_ours, open_anchors
 
     if max_types is not None and max_types < 1:
         raise RecipeError(f"--max-types: found {max_types}. Expected 1 or more. Change it.")
-    if (Path(path) / OURS).exists():
+    if is_ours(path):
         raise ArtifactError(
             f"{path}: is a folder of anchors of isogloss. Expected a published folder or a file of word vectors. Use "
             "the folder as it is."
@@ -328,8 +328,7 @@ def key_of_anchors(path: Path) -> str:
         files = sorted(file for file in path.iterdir() if file.is_file())
         return hash_json({file.name: hash_file(file) for file in files})
     manifest = read_manifest(path)
-    known = manifest.kind in ("static", "published-anchors")
-    return manifest.key if known else read_manifest(path, kind="anchors").key
+    return manifest.key if manifest.kind in KINDS else read_manifest(path, kind="anchors").key
 
 
 def _share_of(text: str) -> tuple[int, int]:
@@ -357,10 +356,19 @@ def _refuse_other_sums(first: Path, expected: Mapping[str, Any], folder: Path, f
         )
 
 
-def _build_with_progress(
+def build_with_progress(
     out: Path, kind: str, make: Callable[[Path], Mapping[str, Any]], *, threads: int, on_event: OnEvent, **facts: Any
 ) -> Manifest:
-    """Build an artifact in this process, heeding requests to stop and passing on what is reported."""
+    """Build an artifact in this process, heeding requests to stop and passing on what is reported.
+
+    Args:
+        out: Folder to write.
+        kind: Of artifact.
+        make: Fills an empty folder, and returns further entries for the manifest.
+        threads: Of the process.
+        on_event: Called with events of progress.
+        facts: Settings, inputs and seed, as `build_artifact` takes them.
+    """
     made: list[Manifest] = []
 
     def build() -> None:

@@ -44,6 +44,19 @@ def print_precision(rows: list[dict[str, Any]]) -> None:
     _print_left_out(rows)
 
 
+def print_senses(found: dict[str, Any], folder: Path) -> None:
+    """Print how many word types there are, and the first of those that have several senses."""
+    senses: dict[str, list[float]] = found["senses"]
+    first = [f"{word} {len(shares)}" for word, shares in senses.items()][:SENSES_TOLD]
+    more = ", …" if len(senses) > len(first) else ""
+    told = f": {', '.join(first)}{more}" if senses else ""
+    print(f"{found['word_types']} word types in {folder}, {len(senses)} of several senses{told}")
+
+
+SENSES_TOLD = 10
+"""Words of several senses that are named."""
+
+
 def print_cards(cards: dict[str, dict[str, Any]]) -> None:
     """Print what language models were trained on and how well they predict, a line each."""
     for language, card in cards.items():

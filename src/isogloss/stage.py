@@ -15,6 +15,7 @@ FORMATS = {
     "dictionary": 1,
     "encoder": 1,
     "anchors": 2,
+    "senses": 1,
     "static": 1,
     "alignments": 2,
     "vectors": 1,

@@ -1,9 +1,10 @@
 """Open anchors wherever they come from: folders of ours, published folders, files of word vectors.
 
 What can be aligned is always `Anchors`. The module finds out what a path holds and hands it to the reader of that
-format, so that a command takes any of the three:
+format, so that a command takes any of the four:
 
 - a folder that `save_anchors` wrote, with every layer;
+- a folder that `save_senses` wrote, with every layer: each sense is an anchor of its own, such as ``bear#1``;
 - a folder in the layout of the paper's authors (`isogloss.lexicon.published_anchors`), with every layer;
 - a file of vectors in word2vec text format, such as those of fastText, GloVe, MUSE or VecMap, plain or compressed:
   one vector for each word whatever its context, which is layer 0.
@@ -15,6 +16,7 @@ from isogloss.errors import ArtifactError, VectorsError
 from isogloss.lexicon.anchor_files import load_all_anchors
 from isogloss.lexicon.anchors import Anchors
 from isogloss.lexicon.published_anchors import NORMS, read_published_anchors
+from isogloss.lexicon.sense_files import FACTS, load_all_senses
 from isogloss.lexicon.word2vec_text import read_word2vec_text
 
 
@@ -38,7 +40,7 @@ def open_anchors(path: Path | str, *, language: str | None = None, max_types: in
         return _open_folder(path, language, max_types)
     if not path.exists():
         raise ArtifactError(f"{path}: there is no such file or folder. Expected {_EXPECTED}. Check the path.")
-    if path.name in (_SETTINGS, _VECTORS, "words.txt", NORMS):
+    if path.name in (_SETTINGS, _VECTORS, "words.txt", NORMS, FACTS):
         raise ArtifactError(
             f"{path}: is one file of a folder of anchors. Expected {_EXPECTED}. Give the folder, {path.parent}."
         )
@@ -49,6 +51,16 @@ def open_anchors(path: Path | str, *, language: str | None = None, max_types: in
     return (Anchors.of_vectors(words, vectors, language=told, layer=0),)
 
 
+def holds_senses(path: Path | str) -> bool:
+    """Whether a path is a folder of sense anchors."""
+    return (Path(path) / FACTS).is_file()
+
+
+def is_ours(path: Path | str) -> bool:
+    """Whether a path is a folder of anchors, of words or of senses, that names its language."""
+    return (Path(path) / _VECTORS).exists() or holds_senses(path)
+
+
 _EXPECTED = "a folder of anchors, or a file of word vectors in word2vec text format"
 _SETTINGS, _VECTORS = "settings.json", "anchors.safetensors"
 """Files by which a folder of ours is known."""
@@ -56,8 +68,9 @@ _SETTINGS, _VECTORS = "settings.json", "anchors.safetensors"
 
 def _open_folder(folder: Path, language: str | None, max_types: int | None) -> tuple[Anchors, ...]:
     """Read a folder of ours or a published one."""
-    if (folder / _VECTORS).exists():
-        anchors = load_all_anchors(folder)
+    if is_ours(folder):
+        senses = load_all_senses(folder) if holds_senses(folder) else ()
+        anchors = tuple(each.expand() for each in senses) if senses else load_all_anchors(folder)
         found = anchors[0].language if anchors else language
         if language is not None and found != language:
             raise ArtifactError(

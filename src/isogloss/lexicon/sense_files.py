@@ -22,6 +22,9 @@ from torch import Tensor
 from isogloss.errors import ArtifactError, OutputError, VectorsError
 from isogloss.lexicon.senses import SenseAnchors
 
+FACTS = "senses.json"
+"""The file by which a folder of sense anchors is known."""
+
 
 def save_senses(folder: Path | str, senses: Sequence[SenseAnchors]) -> None:
     """Write the sense anchors of one language, a layer each, into one folder, which is made if need be.
@@ -48,7 +51,7 @@ def save_senses(folder: Path | str, senses: Sequence[SenseAnchors]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         save_file(tensors, folder / "senses.safetensors")
-        (folder / "senses.json").write_text(json.dumps(facts, ensure_ascii=False) + "\n", encoding="utf-8")
+        (folder / FACTS).write_text(json.dumps(facts, ensure_ascii=False) + "\n", encoding="utf-8")
     except (OSError, SafetensorError) as error:
         raise OutputError(
             f"{folder}: the sense anchors cannot be written ({error}). The folder must be writable and the disk have "
@@ -84,7 +87,7 @@ _TENSORS = {"vectors": 3, "shares": 1, "senses": 1, "counts": 1, "mean_norms": 1
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Read both files, and check that they fit together."""
-    path = folder / "senses.json"
+    path = folder / FACTS
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         language, layers, words = facts["language"], facts["layers"], facts["words"]

@@ -1,0 +1,184 @@
+"""Anchors of senses by the command line: gathered, opened by other commands; and what is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from isogloss.artifacts import read_manifest
+from isogloss.encoders.elmo.embedder import ELMoEncoder
+from isogloss.errors import ArtifactError
+from isogloss.lexicon.anchor_sources import open_anchors
+from isogloss.lexicon.sense_clusters import SenseSettings
+from isogloss.lexicon.sense_files import load_all_senses, save_senses
+from isogloss.lexicon.senses import SenseAnchors, gather_senses
+from isogloss.lexicon_commands import anchors
+from isogloss.recipe import LanguageCorpus
+from isogloss.stages import read_text_of
+
+EASY = {"min_count": 20, "strictness": 0, "least_gap": 0, "min_share": 0.01, "occurrences": 60}
+"""Settings under which the contexts of an untrained model are divided, too."""
+WIDTH = 6
+
+
+def settings_of(options: dict[str, float]) -> list[str]:
+    return [word for name, value in options.items() for word in ("--set", f"{name}={value}")]
+
+
+def below(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+
+
+def refusal(ended) -> str:
+    """Check that a command ended with one clear line and nothing on standard output, and return the line."""
+    assert ended.status == 2, ended
+    assert ended.output == ""
+    assert "Traceback" not in ended.errors
+    assert len(ended.complaints) == 1, ended.errors
+    return ended.complaints[0].removeprefix("isogloss: ")
+
+
+# Gathering
+
+
+@pytest.fixture
+def qel(tiny_run) -> tuple[Path, Path]:
+    """A language model with the text of its language."""
+    return tiny_run.folder / "encoders" / "qel", tiny_run.folder / "corpus" / "qel" / "text.txt"
+
+
+def test_senses_are_those_that_the_library_gathers(command, qel, tmp_path):
+    model, text = qel
+    anchors(model, text, tmp_path / "plain", min_count=3)
+    ended = command("anchors", *qel, "-o", tmp_path / "senses", "--senses", "--min-count", 3, *settings_of(EASY))
+    assert ended.status == 0, ended.errors
+    expected = gather_senses(
+        ELMoEncoder.load(model),
+        read_text_of(LanguageCorpus(text=str(text)), "qel"),
+        anchors=open_anchors(tmp_path / "plain"),
+        settings=SenseSettings(**EASY),
+    )
+    found = load_all_senses(tmp_path / "senses")
+    assert [each.layer for each in found] == [0, 1, 2]
+    for one, other in zip(found, expected, strict=True):
+        assert (one.words, one.language) == (other.words, other.language)
+        assert torch.equal(one.senses, other.senses) and torch.equal(one.shares, other.shares)
+        assert torch.equal(one.vectors, other.vectors)
+    several = [word for word in found[0].words if found[0].is_ambiguous(word)]
+    assert len(several) > 10
+    told = ", ".join(f"{word} {len(found[0].rows_of(word))}" for word in several[:10])
+    words = f"{len(found[0].words)} word types in {tmp_path / 'senses'}, {len(several)} of several senses: {told}, …\n"
+    assert ended.output == words
+    manifest = read_manifest(tmp_path / "senses", kind="senses")
+    assert set(manifest.content["senses"]) == set(several)
+    assert sum(manifest.content["senses"][several[0]]) == pytest.approx(1, abs=1e-3)  # rounded to four digits
+    assert manifest.content["settings"]["layer"] == 2
+    assert below(tmp_path / "senses") == {"manifest.json", "senses.json", "senses.safetensors"}
+
+
+def test_only_the_words_and_the_layer_asked_for_are_looked_at(command, qel, tmp_path):
+    words = open_anchors(qel[0].parents[1] / "lexicon" / "qel")[0].words
+    asked = [word for word in words if word.isalpha()][1:3]
+    options = ("--sense-words", ", ".join(asked), "--sense-layer", 1, "--seed", 2, *settings_of(EASY))
+    ended = command("anchors", *qel, "-o", tmp_path / "senses", "--senses", *options)
+    assert ended.status == 0, ended.errors
+    manifest = read_manifest(tmp_path / "senses")
+    assert set(manifest.content["senses"]) == set(asked)
+    assert manifest.content["settings"]["layer"] == 1
+    assert manifest.content["settings"]["words"] == sorted(asked)
+    assert manifest.content["seed"] == 2
+
+
+def test_a_text_without_several_senses_is_told_as_such(command, qel, tmp_path):
+    ended = command("anchors", *qel, "-o", tmp_path / "s", "--senses", "--max-sentences", 40)
+    types = len(load_all_senses(tmp_path / "s")[0].words)
+    assert ended.output == f"{types} word types in {tmp_path / 's'}, 0 of several senses\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ("--sense-words", "bank"),
+            "--sense-words: found without --senses, and it is about the search for senses. Expected both or neither. "
+            "Add --senses, or leave it out.",
+        ),
+        (
+            ("--seed", 3),
+            "--seed: found without --senses, and it is about the search for senses. Expected both or neither. "
+            "Add --senses, or leave it out.",
+        ),
+        (
+            ("--senses", "--share", "1/2"),
+            "--share: found '1/2' with --senses. Senses are told apart where all contexts of a word are at hand. Leave "
+            "one of the two out; --processes divides the work, too.",
+        ),
+        (
+            ("--senses", "--sense-layer", 0),
+            "--sense-layer: found 0. Expected 1 to 2, the layers of the model that see contexts. Change it.",
+        ),
+        (
+            ("--senses", "--sense-layer", 3),
+            "--sense-layer: found 3. Expected 1 to 2, the layers of the model that see contexts. Change it.",
+        ),
+        (
+            ("--senses", "--sense-words", "zzz,yyy"),
+            "--sense-words: found zzz, yyy, which no anchor of {text} is of. Expected words as they are written there, "
+            "seen often enough. Leave these out, or lower --min-count.",
+        ),
+        (
+            ("--senses", "--set", "sense=2"),
+            "sense: the search for senses has no such setting. Expected one of batch_words, comparisons, directions, "
+            "evenness, least_gap, max_senses, max_sentences, max_types, min_count, min_share, occurrences, restarts, "
+            "strictness. Change it.",
+        ),
+        (("--senses", "--processes", 0), "--processes: found 0. Expected 1 or more. Change it."),
+        (("--senses", "--set", "max_senses=0"), "max_senses: found 0. Expected a value greater than 0. Change it."),
+    ],
+)
+def test_what_senses_cannot_be_gathered_from_is_refused(command, qel, tmp_path, options, message):
+    assert refusal(command("anchors", *qel, "-o", tmp_path / "out", *options)) == message.format(text=qel[1])
+    assert not below(tmp_path)
+
+
+# Opening
+
+
+def sense_anchors(language: str, layer: int, words: list[str], senses: list[int], vectors: torch.Tensor):
+    shares = torch.cat([torch.full((number,), 1 / number, dtype=torch.float64) for number in senses])
+    counts = torch.arange(10 * len(words), 0, -10)
+    return SenseAnchors(language, layer, tuple(words), torch.tensor(senses), vectors.float(), shares, counts, 1.0)
+
+
+def normal(seed: int, *shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@pytest.fixture
+def senses(tmp_path) -> Path:
+    """Sense anchors of three English words in two layers; *bear* has two senses."""
+    words = ["house", "bear", "door"]
+    save_senses(tmp_path / "en", [sense_anchors("en", n, words, [1, 2, 1], normal(n, 4, WIDTH)) for n in (0, 1)])
+    return tmp_path / "en"
+
+
+def test_senses_are_opened_as_anchors_of_their_own(senses):
+    found = open_anchors(senses, language="en")
+    assert [each.layer for each in found] == [0, 1]
+    assert sorted(found[0].words) == ["bear#1", "bear#2", "door", "house"]
+    message = "en: holds anchors of 'en', but the language was said to be 'es'"
+    with pytest.raises(ArtifactError, match=message):
+        open_anchors(senses, language="es")
+
+
+def test_senses_name_their_language(command, senses, tmp_path):
+    ended = command("geometry", senses, "--min-count", 1, "--json")
+    assert ended.status == 0, ended.errors
+    # Names of senses, such as bear#1, are no words of letters, and only these are measured.
+    assert [(row["language"], row["layer"], row["words"]) for row in json.loads(ended.output)] == [
+        ("en", 0, 2),
+        ("en", 1, 2),
+    ]
+    message = refusal(command("import-anchors", senses, "-o", tmp_path / "out", "-l", "en"))
+    assert message.startswith(f"{senses}: is a folder of anchors of isogloss. Expected a published folder")
