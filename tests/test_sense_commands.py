@@ -1,4 +1,4 @@
-"""Anchors of senses by the command line: gathered, opened by other commands; and what is refused."""
+"""Anchors of senses by the command line: gathered, opened by other commands, aligned; and what is refused."""
 
 import json
 from pathlib import Path
@@ -14,12 +14,13 @@ from isogloss.lexicon.sense_clusters import SenseSettings
 from isogloss.lexicon.sense_files import load_all_senses, save_senses
 from isogloss.lexicon.senses import SenseAnchors, gather_senses
 from isogloss.lexicon_commands import anchors
+from isogloss.mapping.alignment import load_alignment
 from isogloss.recipe import LanguageCorpus
 from isogloss.stages import read_text_of
 
 EASY = {"min_count": 20, "strictness": 0, "least_gap": 0, "min_share": 0.01, "occurrences": 60}
 """Settings under which the contexts of an untrained model are divided, too."""
-WIDTH = 6
+WIDTH, CLEAR, AMBIGUOUS = 6, 24, 4
 
 
 def settings_of(options: dict[str, float]) -> list[str]:
@@ -182,3 +183,129 @@ def test_senses_name_their_language(command, senses, tmp_path):
     ]
     message = refusal(command("import-anchors", senses, "-o", tmp_path / "out", "-l", "en"))
     assert message.startswith(f"{senses}: is a folder of anchors of isogloss. Expected a published folder")
+
+
+# Aligning
+
+
+def rotation(layer: int) -> torch.Tensor:
+    """The map from en to es that is planted in a layer."""
+    return torch.linalg.qr(normal(90 + layer, WIDTH, WIDTH)).Q
+
+
+@pytest.fixture
+def pair(tmp_path) -> tuple[Path, Path]:
+    """Sense anchors of en and es, which is en turned, in layers 0 and 1.
+
+    24 words have one sense. Four words ``a0``… have two, each of which has a word of its own in es.
+    """
+    source = [f"s{n}" for n in range(CLEAR)] + [f"a{n}" for n in range(AMBIGUOUS)]
+    target = [f"t{n}" for n in range(CLEAR)] + [f"b{n}{m}" for n in range(AMBIGUOUS) for m in "xy"]
+    spaces = [normal(layer, CLEAR + 2 * AMBIGUOUS, WIDTH) for layer in (0, 1)]
+    senses = [1] * CLEAR + [2] * AMBIGUOUS
+    save_senses(tmp_path / "en", [sense_anchors("en", n, source, senses, space) for n, space in enumerate(spaces)])
+    turned = [space @ rotation(layer) for layer, space in enumerate(spaces)]
+    save_senses(tmp_path / "es", [sense_anchors("es", n, target, [1] * 32, space) for n, space in enumerate(turned)])
+    return tmp_path / "en", tmp_path / "es"
+
+
+def write_dictionary(path: Path, pairs: list[tuple[str, str]]) -> Path:
+    path.write_text("".join(f"{one}\t{other}\n" for one, other in pairs), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def dictionary(tmp_path) -> Path:
+    pairs = [(f"s{n}", f"t{n}") for n in range(CLEAR - 4)]
+    return write_dictionary(tmp_path / "d.tsv", pairs + [(f"a{n}", f"b{n}{m}") for n in range(AMBIGUOUS) for m in "xy"])
+
+
+@pytest.mark.parametrize("ambiguous", ["pair", "drop"])
+def test_senses_are_aligned_by_a_dictionary_of_words(command, pair, dictionary, tmp_path, ambiguous):
+    options = ("--set", f"ambiguous={ambiguous}", "--normalisation", "none")
+    ended = command("align", *pair, "-d", dictionary, "-o", tmp_path / "mapping", *options)
+    assert ended.status == 0, ended.errors
+    became = "replaced by 8 pairs of senses" if ambiguous == "pair" else "left out"
+    pairs = 28 if ambiguous == "pair" else 20
+    told = f"{pairs} pairs used: 20 pairs of words of one sense; 8 pairs with an ambiguous word were {became}"
+    assert ended.output.splitlines() == [f"en→es layer {layer}: {told}" for layer in (0, 1)]
+    for layer in (0, 1):
+        found = load_alignment(tmp_path / "mapping" / f"layer-{layer}")
+        assert torch.allclose(found.matrix, rotation(layer), atol=1e-6)
+        assert (found.method, found.layer) == ("procrustes on senses", layer)
+    settings = read_manifest(tmp_path / "mapping", kind="alignments").content["settings"]["method"]
+    assert (settings["ambiguous"], settings["procrustes"]["normalisation"]) == (ambiguous, "none")
+
+
+def test_senses_are_looked_up_and_words_of_one_sense_judge(command, pair, dictionary, tmp_path):
+    test = write_dictionary(tmp_path / "test.tsv", [(f"s{n}", f"t{n}") for n in range(18, CLEAR)])
+    ended = command("align", *pair, "-d", dictionary, "--test", test, "-o", tmp_path / "mapping", "--json")
+    assert [(row["precision@1"], row["tested_words"]) for row in json.loads(ended.output)] == [(1.0, 4), (1.0, 4)]
+    rows = json.loads(command("lexicon", tmp_path / "mapping", "a0#1", "a0#2", "-k", 1, "--json").output)
+    assert [row["translations"][0]["word"] for row in rows] == ["b0x", "b0y"]
+
+
+def test_one_folder_of_each_kind_is_refused(command, pair, qel, dictionary, tmp_path):
+    plain = qel[0].parents[1] / "lexicon" / "qel"
+    message = (
+        f"{pair[0]}: holds anchors of senses, and {plain} does not. Expected two of a kind. Gather the other one with "
+        "isogloss anchors --senses, too, or name plain anchors of both."
+    )
+    for both in ((pair[0], plain), (plain, pair[0])):
+        assert refusal(command("align", *both, "-d", dictionary, "-o", tmp_path / "mapping")) == message
+    assert not (tmp_path / "mapping").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            (),
+            "--method: found self-learning, and the anchors are of senses, which are paired by a dictionary. Expected "
+            "procrustes, and --dictionary. Give a dictionary, or align plain anchors.",
+        ),
+        (
+            ("-d", "{d}", "--method", "rcsls"),
+            "--method: found rcsls, and the anchors are of senses, which are paired by a dictionary. Expected "
+            "procrustes, and --dictionary. Give a dictionary, or align plain anchors.",
+        ),
+        (
+            ("--method", "procrustes"),
+            "--dictionary: found none, and the anchors are of senses, which are paired by one. Expected a dictionary "
+            "of words. Give one, or align plain anchors.",
+        ),
+        (
+            ("-d", "{d}", "--guide", "lowest"),
+            "--guide: found with anchors of senses, whose pairs are sought in every layer by itself. Expected none. "
+            "Leave it out, or align plain anchors.",
+        ),
+        (
+            ("-d", "{d}", "--set", "ambiguous=guess"),
+            "ambiguous: found 'guess'. Expected 'pair' or 'drop'. Change it.",
+        ),
+        (
+            ("-d", "{d}", "--set", "selection=held_out"),
+            "selection: found held_out, but no refinements. Expected rounds of refinement, which it is about. Leave it "
+            "out, or give --refinements.",
+        ),
+    ],
+)
+def test_roads_that_senses_do_not_take_are_refused(command, pair, dictionary, tmp_path, options, message):
+    words = [str(word).format(d=dictionary) for word in options]
+    assert refusal(command("align", *pair, "-o", tmp_path / "mapping", *words)) == message
+    assert not (tmp_path / "mapping").exists()
+
+
+def test_an_unknown_setting_is_refused_with_those_there_are(command, pair, dictionary, tmp_path):
+    message = refusal(command("align", *pair, "-d", dictionary, "-o", tmp_path / "mapping", "--set", "round=1"))
+    assert message.startswith("round: procrustes on senses has no such setting. Expected one of ambiguous, ")
+    assert message.endswith(", weighting. Leave it out, or align plain anchors.") and " rounds, " in message
+
+
+def test_layers_that_differ_are_refused(command, pair, dictionary, tmp_path):
+    save_senses(tmp_path / "one", load_all_senses(pair[1])[1:])
+    message = refusal(command("align", pair[0], tmp_path / "one", "-d", dictionary, "-o", tmp_path / "mapping"))
+    assert message == (
+        "Alignment en→es: the anchors have layers 0, 1 and 1. Each layer is mapped to the same layer. Gather both with "
+        "models of as many layers."
+    )

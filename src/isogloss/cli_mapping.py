@@ -78,7 +78,7 @@ def anchors(
 
     Example: `isogloss anchors models/es es.txt.xz -o anchors/es --processes 4`
 
-    `isogloss anchors models/es es.txt.xz -o senses/es --senses`
+    `isogloss anchors models/es es.txt.xz -o senses/es --senses` (for `align`)
     """
     from isogloss.display import showing_progress
     from isogloss.lexicon_commands import anchors as command
@@ -236,7 +236,8 @@ def align(
 ) -> None:
     """Align one language's space with another's, in every layer: with a dictionary, parallel text, or nothing.
 
-    Ends with exit status 3 where a search without a dictionary found nothing that can be believed.
+    Ends with exit status 3 where a search without a dictionary found nothing that can be believed. Two folders of sense
+    anchors (`anchors --senses`) are aligned sense by sense, with a dictionary.
 
     Example: `isogloss align anchors/es anchors/en -d es-en.tsv -o mapping/es --refinements 5`
 

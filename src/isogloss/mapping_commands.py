@@ -13,6 +13,7 @@ from isogloss.compute.workers import Event, Task, run_tasks
 from isogloss.errors import RecipeError
 from isogloss.lexicon_commands import OnEvent, key_of_anchors
 from isogloss.mapping_stage import LOWEST_LAYER, Contexts, make_alignments
+from isogloss.sense_commands import both_hold_senses, settings_on_senses
 from isogloss.stage import FORMATS
 
 Method = Literal["procrustes", "rcsls", "self-learning", "adversarial", "parallel"]
@@ -47,6 +48,8 @@ def align(
 ) -> list[dict[str, Any]]:
     """Align two languages in every layer.
 
+    Where both anchors are of senses, words of several senses are aligned sense by sense; see `fit_sense_alignment`.
+
     Args:
         source: Anchors of the language to be mapped: a folder of ours, a published folder, or word vectors as text.
         target: Anchors of the reference.
@@ -56,7 +59,8 @@ def align(
         turned: The first column of dictionaries and parallel text is the target's.
         method: One of `Method`. By default procrustes with a dictionary, parallel with parallel text, and else
             self-learning, from the first of these of which there are enough: words spelt alike, kindred words, nothing.
-        options: Settings of the road, by name; None leaves the default.
+        options: Settings of the road, by name; None leaves the default. On senses also those of
+            `SenseAlignmentSettings`.
         guide: See `make_alignments`. Searches without a dictionary use the lowest layer unless told otherwise; ``own``
             lets every layer search by itself.
         source_language: Needed where the anchors do not name it.
@@ -86,9 +90,13 @@ def align(
     method = method or ("procrustes" if dictionary else "parallel" if parallel else "self-learning")
     if method == "self-learning" and dictionary is not None:
         given = {"seed_pairs": "dictionary"} | given
-    settings = _settings(method, given)
+    on_senses = both_hold_senses(source, target)
+    if on_senses:
+        settings = settings_on_senses(method, given, dictionary=dictionary, guided=guide is not None)
+    else:
+        settings = _settings(method, given)
     guide = _guide(method, guide)
-    _refuse_idle(method, settings, given, guided=guide is not None)
+    _refuse_idle(method, settings.procrustes if on_senses else settings, given, guided=guide is not None)
     contexts = _contexts(method, parallel=parallel, models=models, texts=texts, turned=turned)
     _refuse_unused(method, settings, dictionary=dictionary, test=test, turned=turned, models=models, texts=texts)
     place = Path(out).absolute()

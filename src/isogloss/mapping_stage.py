@@ -124,7 +124,7 @@ def make_alignments(
         dictionary: To fit on; roads that need none do without.
         reversed_columns: The dictionaries' first column is the target's.
         test_dictionary: Judges, and does nothing else.
-        settings: Of the road.
+        settings: Of the road. Where they are `SenseAlignmentSettings`, both anchors are of senses.
         vectors: What the anchors are, for the report: ``layer`` or ``static``.
         guide: Where roads look for more pairs: a layer's number, ``lowest``, or two folders of other vectors of the
             same languages. Without one, every layer by itself.
@@ -137,6 +137,7 @@ def make_alignments(
     from isogloss.mapping.alignment import save_alignment
     from isogloss.mapping.checks import refuse_turned
     from isogloss.mapping.retrieval import testable, translation_precision
+    from isogloss.mapping.sense_alignment import SenseAlignmentSettings
 
     words = read_dictionary_of(dictionary, source, target, reversed_columns) if dictionary is not None else None
     fitted = tuple(words.translations) if words is not None else ()
@@ -155,12 +156,11 @@ def make_alignments(
     if judge is not None:
         testable(judge, ours[0], theirs[0])  # all layers have the same words; better now than after a long search
     precision = []
-    for alignment, one, other in zip(
-        _fit_layers(ours, theirs, words, settings=settings, guide=guide, contexts=contexts, seed=seed),
-        ours,
-        theirs,
-        strict=True,
-    ):
+    if isinstance(settings, SenseAlignmentSettings):
+        fitting = _fit_senses(source_anchors, target_anchors, words, settings=settings, seed=seed)
+    else:
+        fitting = _fit_layers(ours, theirs, words, settings=settings, guide=guide, contexts=contexts, seed=seed)
+    for alignment, one, other in zip(fitting, ours, theirs, strict=True):
         folder = draft / f"layer-{one.layer}"
         folder.mkdir()
         save_alignment(folder, alignment)
@@ -270,6 +270,15 @@ def _fit_layers(
         fit_alignment(one, other, dictionary=words, settings=settings, seed=seed)
         for one, other in zip(source, target, strict=True)
     ]
+
+
+def _fit_senses(source_anchors: Path, target_anchors: Path, words: Any, *, settings: Any, seed: int) -> Sequence[Any]:
+    """Fit every layer, words of several senses sense by sense."""
+    from isogloss.lexicon.sense_files import load_all_senses
+    from isogloss.mapping.sense_alignment import fit_sense_alignment
+
+    both = zip(load_all_senses(source_anchors), load_all_senses(target_anchors), strict=True)
+    return [fit_sense_alignment(*pair, dictionary=words, settings=settings, seed=seed) for pair in both]
 
 
 def _guide(

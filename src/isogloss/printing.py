@@ -40,7 +40,9 @@ def print_precision(rows: list[dict[str, Any]]) -> None:
         elif "taken_over_from" in row:
             print(f"{row['source']}→{row['target']} {row['vectors']} {row['layer']}: as {row['taken_over_from']}")
         else:
-            print(f"{row['source']}→{row['target']} {row['vectors']} {row['layer']}: {row['usable_pairs']} pairs used")
+            pairs = f": {row['pairs']}" if "pairs" in row else ""  # on senses: what became of ambiguous words
+            layer = f"{row['source']}→{row['target']} {row['vectors']} {row['layer']}"
+            print(f"{layer}: {row['usable_pairs']} pairs used{pairs}")
     _print_left_out(rows)
 
 

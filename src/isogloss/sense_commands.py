@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from isogloss.commands import checked, hash_of_text, readable, sound_model
 from isogloss.compute.settings import ComputeSettings
 from isogloss.compute.workers import report
-from isogloss.errors import RecipeError
+from isogloss.errors import ArtifactError, RecipeError
 from isogloss.lexicon_commands import OnEvent, build_with_progress
 from isogloss.recipe import LanguageCorpus
 from isogloss.stages import SECONDS_BETWEEN_REPORTS, Pace, read_text_of
 
 if TYPE_CHECKING:
     from isogloss.lexicon.sense_clusters import SenseSettings
+    from isogloss.mapping.sense_alignment import SenseAlignmentSettings
 
 
 def sense_anchors(
@@ -128,6 +129,72 @@ def sense_anchors(
         seed=seed,
     )
     return {name: made.content[name] for name in ("word_types", "senses")}
+
+
+def both_hold_senses(source: Path, target: Path) -> bool:
+    """Whether two anchors to be aligned are sense anchors.
+
+    Raises:
+        ArtifactError: One of them is and the other is not.
+    """
+    from isogloss.lexicon.anchor_sources import holds_senses
+
+    found = [holds_senses(path) for path in (source, target)]
+    if found[0] != found[1]:
+        of_senses, plain = (source, target) if found[0] else (target, source)
+        raise ArtifactError(
+            f"{of_senses}: holds anchors of senses, and {plain} does not. Expected two of a kind. Gather the other one "
+            "with isogloss anchors --senses, too, or name plain anchors of both."
+        )
+    return found[0]
+
+
+def settings_on_senses(
+    method: str, options: Mapping[str, Any], *, dictionary: Path | None, guided: bool
+) -> "SenseAlignmentSettings":
+    """Make the settings by which senses are aligned from what was asked for.
+
+    Args:
+        method: The road, which is procrustes.
+        options: Fields of `SenseAlignmentSettings` and of its `ProcrustesSettings`, by name.
+        dictionary: By which words are paired.
+        guided: Whether a guide was asked for, of which senses have none.
+
+    Raises:
+        RecipeError: A value is not what it should be, or would change nothing.
+    """
+    from isogloss.mapping.sense_alignment import SenseAlignmentSettings
+    from isogloss.mapping.settings import ProcrustesSettings
+
+    if method != "procrustes":
+        raise RecipeError(
+            f"--method: found {method}, and the anchors are of senses, which are paired by a dictionary. Expected "
+            "procrustes, and --dictionary. Give a dictionary, or align plain anchors."
+        )
+    if dictionary is None:
+        raise RecipeError(
+            "--dictionary: found none, and the anchors are of senses, which are paired by one. Expected a dictionary "
+            "of words. Give one, or align plain anchors."
+        )
+    if guided:
+        raise RecipeError(
+            "--guide: found with anchors of senses, whose pairs are sought in every layer by itself. Expected none. "
+            "Leave it out, or align plain anchors."
+        )
+    own = {name for name in SenseAlignmentSettings.model_fields if name != "procrustes"}
+    known = own | (set(ProcrustesSettings.model_fields) - {"method"})
+    foreign = next((name for name in options if name not in known), None)
+    if foreign is not None:
+        raise RecipeError(
+            f"{foreign}: procrustes on senses has no such setting. Expected one of {', '.join(sorted(known))}. Leave "
+            "it out, or align plain anchors."
+        )
+    procrustes = checked(ProcrustesSettings, **{name: value for name, value in options.items() if name not in own})
+    return checked(
+        SenseAlignmentSettings,
+        **{name: value for name, value in options.items() if name in own},
+        procrustes=procrustes,
+    )
 
 
 def refuse_idle(asked: Mapping[str, Any], *, senses: bool, share: str | None) -> None:

@@ -164,3 +164,17 @@ def test_what_does_not_fit_is_refused():
     few = BilingualDictionary("en", "es", dictionary.pairs[CLEAR - 3 :])
     with pytest.raises(AlignmentError, match=r"en→es has 3 usable dictionary pairs; at least 10 are needed"):
         fit_sense_alignment(source, target, dictionary=few)
+
+
+def test_the_seed_draws_the_pairs_that_are_held_out():
+    source, target, dictionary, _ = planted(4)
+    bent = sense_anchors("es", list(target.words), target.senses.tolist(), target.vectors + normal(9, 32, WIDTH))
+    method = ProcrustesSettings(refinements=2, selection="held_out")
+    settings = SenseAlignmentSettings(ambiguous="drop", procrustes=method)
+
+    def held_out(seed: int) -> list[float]:
+        found = fit_sense_alignment(source, bent, dictionary=dictionary, settings=settings, seed=seed)
+        return found.details["held_out_by_round"]
+
+    assert held_out(1) == held_out(1)
+    assert len({tuple(held_out(seed)) for seed in range(6)}) > 1

@@ -50,6 +50,7 @@ def fit_sense_alignment(
     *,
     dictionary: BilingualDictionary,
     settings: SenseAlignmentSettings | None = None,
+    seed: int = 1,
 ) -> Alignment:
     """Find the alignment from the source's space to the target's, with words of several senses in mind.
 
@@ -58,6 +59,7 @@ def fit_sense_alignment(
         target: Sense anchors of the same layer of the language to be mapped into.
         dictionary: Translations of words, from source to target.
         settings: See `SenseAlignmentSettings`.
+        seed: Of what is held out, where settings of Procrustes are chosen by held-out pairs.
 
     Raises:
         AlignmentError: The two do not fit together, or too few pairs are left.
@@ -79,7 +81,7 @@ def fit_sense_alignment(
     def alignment_of(pairs: Sequence[tuple[int, int]], method: ProcrustesSettings) -> Alignment:
         named = tuple((source.sense_names[row], target.sense_names[column]) for row, column in dict.fromkeys(pairs))
         by_sense = BilingualDictionary(dictionary.source, dictionary.target, named)
-        return fit_alignment(source_anchors, target_anchors, dictionary=by_sense, settings=method)
+        return fit_alignment(source_anchors, target_anchors, dictionary=by_sense, settings=method, seed=seed)
 
     if settings.ambiguous == "pair" and unclear:
         alignment = alignment_of(clear, first_map)
