@@ -37,6 +37,7 @@ COMMANDS = [
     "geometry",
     "align",
     "lexicon",
+    "translate",
     "import-anchors",
     "export-anchors",
     "import-alignment",

@@ -8,9 +8,9 @@ Where a dictionary was given, ``fitted.txt`` holds its words of the source, a li
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from isogloss.artifacts import MANIFEST, check_files, read_manifest
 from isogloss.errors import AlignmentError, ArtifactError, RecipeError
@@ -20,6 +20,7 @@ from isogloss.mapping_stage import FITTED
 if TYPE_CHECKING:
     from isogloss.encoders.encoder import Encoder
     from isogloss.lexicon.anchors import Anchors
+    from isogloss.lexicon.senses import SenseAnchors
     from isogloss.mapping.alignment import Alignment
 
 ANCHORS = "anchors.json"
@@ -115,9 +116,40 @@ def with_anchors(
         ArtifactError: Anchors are not named, cannot be read, have no such layer, or are not those between which the
             alignments were found.
     """
+    from isogloss.lexicon.anchor_sources import open_anchors
+
+    sides = {"source_anchors": source_anchors, "target_anchors": target_anchors}
+    yield from _opened(folder, alignments, layers, read=open_anchors, **sides)
+
+
+def with_anchors_or_senses(
+    folder: Path,
+    alignments: Mapping[int, "Alignment"],
+    layers: Sequence[int],
+    *,
+    source_anchors: Path | None = None,
+    target_anchors: Path | None = None,
+) -> Iterator[tuple["Alignment", "Anchors | SenseAnchors", "Anchors | SenseAnchors"]]:
+    """Yield what `with_anchors` does, but anchors of senses as such, and not as anchors of their own."""
+    from isogloss.lexicon.anchor_sources import open_as_kept
+
+    sides = {"source_anchors": source_anchors, "target_anchors": target_anchors}
+    yield from _opened(folder, alignments, layers, read=open_as_kept, **sides)
+
+
+def _opened(
+    folder: Path,
+    alignments: Mapping[int, "Alignment"],
+    layers: Sequence[int],
+    *,
+    read: "Read",
+    source_anchors: Path | None,
+    target_anchors: Path | None,
+) -> Iterator[tuple["Alignment", Any, Any]]:
+    """Yield the alignments of some layers, each with what `read` reads of its source and of its target."""
     first = next(iter(alignments.values()))
-    ours = _open_side(Path(folder), "source", source_anchors, language=first.source)
-    theirs = _open_side(Path(folder), "target", target_anchors, language=first.target)
+    ours = _open_side(Path(folder), "source", source_anchors, language=first.source, read=read)
+    theirs = _open_side(Path(folder), "target", target_anchors, language=first.target, read=read)
     for layer in layers:
         missing = next((path for path, anchors in (ours, theirs) if layer not in anchors), None)
         if missing is not None:
@@ -149,10 +181,14 @@ def check_fits(encoder: "Encoder", alignment: "Alignment", *, folder: Path) -> N
         )
 
 
-def _open_side(folder: Path, side: str, given: Path | None, *, language: str) -> tuple[Path, dict[int, "Anchors"]]:
-    """Open the anchors of one side, by layer, and return where they lie."""
-    from isogloss.lexicon.anchor_sources import open_anchors
+Read = Callable[..., Sequence[Any]]
+"""Reads the anchors of every layer from a path, given their language."""
 
+
+def _open_side(
+    folder: Path, side: str, given: Path | None, *, language: str, read: Read
+) -> tuple[Path, dict[int, Any]]:
+    """Open the anchors of one side, by layer, and return where they lie."""
     named, keys = _named(folder, side)
     path = Path(given) if given is not None else named
     option = f"--{side}-anchors"
@@ -166,7 +202,7 @@ def _open_side(folder: Path, side: str, given: Path | None, *, language: str) ->
             f"{folder / ANCHORS}: the {side} anchors {path} are not there any more. Expected them where they were. Put "
             f"them back, or say where they are with {option}."
         )
-    opened = open_anchors(path, language=language)
+    opened = read(path, language=language)
     if keys and key_of_anchors(path) not in keys:
         raise ArtifactError(
             f"{path}: are not the {side} anchors from which {folder} was found (their key is another). Expected the "

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from isogloss import cli_exchange, cli_mapping, cli_models, cli_parsers
+from isogloss import cli_exchange, cli_mapping, cli_models, cli_parsers, cli_translation
 from isogloss.cli_mapping import Format, Json, Language, Out, Seed, Threads, Tokenised
 from isogloss.cli_models import Models
 from isogloss.errors import IsoglossError
@@ -304,8 +304,9 @@ def embed(
         print(f"{facts['sentences']} sentences in {out}")
 
 
-for joined in (*cli_mapping.COMMANDS, *cli_exchange.COMMANDS, *cli_models.COMMANDS, *cli_parsers.COMMANDS):
-    app.command()(joined)
+for joined_file in (cli_mapping, cli_translation, cli_exchange, cli_models, cli_parsers):
+    for joined in joined_file.COMMANDS:
+        app.command()(joined)
 
 
 @app.command()

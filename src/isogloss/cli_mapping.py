@@ -78,7 +78,7 @@ def anchors(
 
     Example: `isogloss anchors models/es es.txt.xz -o anchors/es --processes 4`
 
-    `isogloss anchors models/es es.txt.xz -o senses/es --senses` (for `align`)
+    `isogloss anchors models/es es.txt.xz -o senses/es --senses` (for `align`, and then `translate`)
     """
     from isogloss.display import showing_progress
     from isogloss.lexicon_commands import anchors as command

@@ -187,6 +187,13 @@ def translation_lines(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
             yield f"{row['word']}\t{found['word']}\t{found['score']:.4f}"
 
 
+def occurrence_lines(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Yield a line for each word in context: line and place, word, sense, then translations, each with its score."""
+    for row in rows:
+        found = (f"{each['word']} {each['score']:.4f}" for each in row["translations"])
+        yield "\t".join([str(row["line"]), str(row["place"]), row["word"], row["sense"] or "-", *found])
+
+
 def _print_columns(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows under headings, columns two spaces apart."""
     widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]

@@ -77,6 +77,16 @@ def test_planted_senses_are_found_and_others_left_alone():
     assert LAYER_1.is_ambiguous("Bear") and not LAYER_1.is_ambiguous("house") and not LAYER_1.is_ambiguous("unseen")
 
 
+def test_plain_anchors_are_those_of_words_of_one_sense():
+    for anchors in ANCHORS:
+        found = SenseAnchors.of_anchors(anchors)
+        assert (found.words, found.language, found.layer) == (anchors.words, anchors.language, anchors.layer)
+        assert found.senses.tolist() == found.shares.tolist() == [1] * len(anchors)
+        assert torch.equal(found.vectors, anchors.vectors) and torch.equal(found.counts, anchors.counts)
+        again = found.expand()
+        assert again.words == anchors.words and torch.equal(again.vectors, anchors.vectors)
+
+
 def test_sense_anchors_agree_with_a_loop_over_the_text():
     by_sense: dict[str, list[torch.Tensor]] = {}
     for sentence in TEXT:

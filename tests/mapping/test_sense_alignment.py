@@ -15,7 +15,9 @@ from isogloss.mapping.sense_alignment import (
     around_centre,
     fit_sense_alignment,
     pair_senses,
+    rows_in_context,
     translate_in_context,
+    translate_vectors,
 )
 from isogloss.mapping.settings import ProcrustesSettings
 
@@ -164,6 +166,32 @@ def test_what_does_not_fit_is_refused():
     few = BilingualDictionary("en", "es", dictionary.pairs[CLEAR - 3 :])
     with pytest.raises(AlignmentError, match=r"en→es has 3 usable dictionary pairs; at least 10 are needed"):
         fit_sense_alignment(source, target, dictionary=few)
+
+
+@given(st.integers(0, 500))
+def test_an_occurrence_has_the_row_of_its_nearest_sense(seed):
+    source = planted(seed)[0]
+    words = ["a1", "s3", "unseen", "a1", "a0"]
+    vectors = normal(seed + 7, len(words), WIDTH)
+    expected = [
+        max(
+            source.rows_of(word),
+            key=lambda row: float(torch.cosine_similarity(vector, source.vectors[row].double(), 0)),
+        )
+        if source.rows_of(word)
+        else None
+        for word, vector in zip(words, vectors, strict=True)
+    ]
+    assert rows_in_context(source, vectors, words) == expected
+
+
+def test_vectors_alone_are_translated_as_words_without_an_anchor():
+    source, target, dictionary, _ = planted(2)
+    alignment = fit_sense_alignment(source, target, dictionary=dictionary)
+    vectors, sides = normal(8, 5, WIDTH).float(), {"source": source, "target": target, "k": 3}
+    found = translate_vectors(alignment, vectors, **sides)
+    assert found == translate_in_context(alignment, vectors, ["unseen"] * 5, **sides)
+    assert [len(each) for each in found] == [3] * 5
 
 
 def test_the_seed_draws_the_pairs_that_are_held_out():

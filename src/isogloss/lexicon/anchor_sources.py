@@ -17,6 +17,7 @@ from isogloss.lexicon.anchor_files import load_all_anchors
 from isogloss.lexicon.anchors import Anchors
 from isogloss.lexicon.published_anchors import NORMS, read_published_anchors
 from isogloss.lexicon.sense_files import FACTS, load_all_senses
+from isogloss.lexicon.senses import SenseAnchors
 from isogloss.lexicon.word2vec_text import read_word2vec_text
 
 
@@ -49,6 +50,12 @@ def open_anchors(path: Path | str, *, language: str | None = None, max_types: in
     if not words and max_types != 0:
         raise VectorsError(f"{path}: holds no vectors. Expected a word and its vector on each line. Check the file.")
     return (Anchors.of_vectors(words, vectors, language=told, layer=0),)
+
+
+def open_as_kept(path: Path | str, *, language: str) -> tuple[Anchors, ...] | tuple[SenseAnchors, ...]:
+    """Read the anchors of every layer as `open_anchors` does, but those of senses as `SenseAnchors`."""
+    anchors = open_anchors(path, language=language)
+    return load_all_senses(path) if holds_senses(path) else anchors
 
 
 def holds_senses(path: Path | str) -> bool:

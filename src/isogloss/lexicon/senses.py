@@ -62,6 +62,20 @@ class SenseAnchors:
                 "hold finite numbers. Check the encoder, or gather the senses again."
             )
 
+    @classmethod
+    def of_anchors(cls, anchors: Anchors) -> "SenseAnchors":
+        """Take plain anchors for those of words of one sense each."""
+        return cls(
+            language=anchors.language,
+            layer=anchors.layer,
+            words=anchors.words,
+            senses=torch.ones(len(anchors), dtype=torch.int64),
+            vectors=anchors.vectors,
+            shares=torch.ones(len(anchors), dtype=torch.float64),
+            counts=anchors.counts,
+            mean_norm=anchors.mean_norm,
+        )
+
     @property
     def width(self) -> int:
         """Length of every vector."""

@@ -198,20 +198,64 @@ def translate_in_context(
     if not words:
         return []
     queries = vectors.float().clone()
+    for at, row in enumerate(rows_in_context(source, vectors, words)):
+        if row is not None:
+            queries[at] = source.vectors[row]
+    return translate_vectors(alignment, queries, source=source, target=target, k=k, neighbourhood=neighbourhood)
+
+
+def rows_in_context(
+    source: SenseAnchors, vectors: Float[Tensor, "occurrences width"], words: Sequence[str]
+) -> list[int | None]:
+    """Return for each occurrence the row of its sense in ``source.vectors``; None for a word without an anchor.
+
+    Args:
+        source: Sense anchors of the language and layer of the occurrences.
+        vectors: The contextual vector of each.
+        words: The word type of each.
+    """
+    rows_by_occurrence: list[int | None] = [None] * len(words)
     places: dict[str, list[int]] = {}
     for at, word in enumerate(words):
         places.setdefault(word, []).append(at)
     for word, own in places.items():
         if rows := source.rows_of(word):
-            queries[own] = source.vectors[rows.start + source.senses_of(word, vectors[own])]
+            for at, sense in zip(own, source.senses_of(word, vectors[own]).tolist(), strict=True):
+                rows_by_occurrence[at] = rows.start + sense
+    return rows_by_occurrence
+
+
+def translate_vectors(
+    alignment: Alignment,
+    vectors: Float[Tensor, "occurrences width"],
+    *,
+    source: SenseAnchors,
+    target: SenseAnchors,
+    k: int = 5,
+    neighbourhood: int = 10,
+) -> list[list[tuple[str, float]]]:
+    """Look up the word types nearest to vectors of the source language, wherever these come from.
+
+    Args:
+        alignment: From source to target.
+        vectors: Not yet aligned, at least one.
+        source: Anchors of the same language and layer, by which CSLS sees how crowded a neighbourhood is.
+        target: Anchors among which neighbours are sought.
+        k: How many of each.
+        neighbourhood: K of CSLS.
+
+    Returns:
+        For each vector, translations with their scores, best first; of a word with several senses the nearest counts.
+    """
+    queries = vectors.float()
     aligned, targets = around_centre(alignment, torch.cat([queries, source.vectors]), target.vectors)
     most = int(target.senses.max())
     # Of k · most senses, at least k belong to different words.
     indices, scores = nearest(
-        aligned[: len(words)],
+        aligned[: len(queries)],
         targets,
         k=k * most,
-        background=aligned[len(words) :],
+        background=aligned[len(queries) :],
         neighbourhood=neighbourhood,
     )
     word_of_row = torch.arange(len(target.words)).repeat_interleave(target.senses).tolist()
