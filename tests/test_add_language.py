@@ -128,7 +128,8 @@ def test_of_a_small_dictionary_all_is_learned_and_nothing_is_said_of_translation
     assert facts["reasons"][0].startswith("The dictionary is too small for words to be withheld from training")
 
 
-def test_a_language_begins_as_its_kin_and_takes_over_its_map(tiny_run, family, models, tmp_path):
+def test_a_language_begins_as_its_kin_and_takes_over_its_map(command, tiny_run, family, models, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     of_kin = tiny_run.folder / "corpus" / "dictionaries" / "qbe-qal.train.tsv"
     arguments = {"to": models.folder, "dictionary": family / "qal-qdo.tsv", "kin": "qbe", "kin_dictionary": of_kin}
     facts = add_language("qdo", family / "qdo" / "text.txt", tmp_path / "new", **arguments)
@@ -148,6 +149,27 @@ def test_a_language_begins_as_its_kin_and_takes_over_its_map(tiny_run, family, m
         assert ours.source == "qdo"
         assert ours.details["taken_over_from"] == "qbe"
     assert loaded.encoders["qdo"].card["started_from"] == "qbe"
+    ended = command("run", _recipe_of_kin(tmp_path, bundle.folder, tiny_run.folder / "corpus", family), "-o", "run")
+    assert (ended.status, ended.complaints) == (0, [])
+    assert [line for line in ended.output.splitlines() if "→qal" in line][-2:] == [
+        "qdo→qal layer 1: as qbe",
+        "qdo→qal layer 2: as qbe",
+    ]
+
+
+def _recipe_of_kin(folder: Path, models: Path, corpus: Path, family: Path) -> Path:
+    """Write a recipe in which Dovish takes over the map of its kin, and parses after next to no training."""
+    lines = ['name = "kin"', 'reference = "qal"']
+    for code, files in (("qal", corpus), ("qbe", corpus), ("qdo", family)):
+        trees = ", ".join(f'{split} = "{files / code / split}.conllu"' for split in ("train", "dev", "test"))
+        lines += [f"[corpus.{code}]", f'text = "{files / code / "text.txt"}"', f'model = "{models / code}"']
+        lines += [f"treebank = {{ {trees} }}"]
+    lines += ['kin = "qbe"', "[mapping]", f'dictionaries = "{corpus}/dictionaries/{{source}}-{{target}}.train.tsv"']
+    lines += ["[mapping.method]", 'too_few_pairs = "complete"', "[parsing]", 'train_on = ["qal", "qbe"]']
+    lines += ['test_on = ["qdo"]', 'test_splits = ["test"]', 'systems = ["aligned"]', 'pos = ["none"]']
+    lines += ["[parsing.parser]", "hidden_width = 4", "[parsing.parser.loop]", "max_steps = 2"]
+    (folder / "kin.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder / "kin.toml"
 
 
 def test_the_same_command_again_finds_everything_done(added, family, monkeypatch):
