@@ -91,6 +91,8 @@ def refuse_turned(
     Raises:
         AlignmentError: Its columns are the wrong way round.
     """
+    if len(dictionary) <= 2 * usable:  # no more could be used turned round, and looking for absent words takes long
+        return
     turned = sum(one in target_anchors and other in source_anchors for one, other in dictionary.pairs)
     if turned > 2 * usable:
         raise AlignmentError(
