@@ -8,6 +8,7 @@ import torch
 
 from isogloss.add_language import add_language
 from isogloss.added_language import roads_for
+from isogloss.added_plan import plan_added_language
 from isogloss.artifacts import hash_file
 from isogloss.bundle import open_bundle, write_bundle
 from isogloss.bundle_commands import make_bundle
@@ -27,6 +28,7 @@ from isogloss.errors import (
 )
 from isogloss.language_budget import MOST_PASSES, TextSize, training_for
 from isogloss.lexicon.seeds import SHORTEST_ALIKE
+from isogloss.recipe import LanguageCorpus
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +157,25 @@ def test_a_language_begins_as_its_kin_and_takes_over_its_map(command, tiny_run, 
         "qdo→qal layer 1: as qbe",
         "qdo→qal layer 2: as qbe",
     ]
+
+
+def test_text_of_the_reference_is_read_by_its_own_model_whoever_is_the_kin(tiny_run, family, models, tmp_path):
+    stages = plan_added_language(
+        "qdo",
+        LanguageCorpus(text=str(family / "qdo" / "text.txt")),
+        models,
+        tmp_path,
+        dictionary=None,
+        kin="qbe",
+        kin_dictionary=None,
+        reference_text=tiny_run.folder / "corpus" / "qal" / "text.txt",
+        threads=1,
+        precision="float32",
+        seed=1,
+    )
+    by_name = {stage.name: stage for stage in stages}
+    assert by_name["lexicon/qal"].arguments["encoder"] == models.folder / "qal"
+    assert by_name["encoders/qdo"].arguments["reference"] == models.folder / "qbe"
 
 
 def _recipe_of_kin(folder: Path, models: Path, corpus: Path, family: Path) -> Path:

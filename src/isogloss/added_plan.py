@@ -91,14 +91,15 @@ def plan_added_language(
     gathering = {"settings": anchor_settings, "threads": threads}
     facts = {"anchors": anchor_settings.model_dump(mode="json"), "threads": threads}
     if reference_text is not None:
-        theirs = checked(LanguageCorpus, text=str(readable(reference_text)))
+        theirs, reader = checked(LanguageCorpus, text=str(readable(reference_text))), bundle.folder / reference
+        bundle.check(reference)
         of_reference = add(
             f"lexicon/{reference}",
             "anchors",
             make_anchors,
             {"language": reference} | facts,
-            inputs={"text": hash_of_text(reference_text), "encoder": read_manifest(model).key},
-            arguments={"corpus": theirs, "language": reference, "encoder": model, **gathering},
+            inputs={"text": hash_of_text(reference_text), "encoder": read_manifest(reader).key},
+            arguments={"corpus": theirs, "language": reference, "encoder": reader, **gathering},
         )
         reference_anchors, reference_key = work / of_reference.name, of_reference.key
     elif bundle.has_anchors:

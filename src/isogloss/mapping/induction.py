@@ -76,7 +76,7 @@ def induce_dictionary(
         succeeded, diagnosis, pairs = learnt.succeeded, learnt.diagnosis, learnt.pairs
         if succeeded and settings.seed_pairs == "neighbours":
             alike = seed_words.alike_words(source_anchors, target_anchors).usable(source_anchors, target_anchors)
-            succeeded, diagnosis = began_as_one(source, target, alike, settings=settings)
+            succeeded, diagnosis = began_as_one(seeds, alike, settings=settings)
         facts: dict[str, Any] = {
             "seed_pairs": settings.seed_pairs,
             "seeds": len(seeds),

@@ -178,11 +178,7 @@ def near_already(
 
 
 def began_as_one(
-    source: Float[Tensor, "source_types width"],
-    target: Float[Tensor, "target_types width"],
-    alike: Sequence[tuple[int, int]],
-    *,
-    settings: SelfLearningSettings,
+    near: Sequence[tuple[int, int]], alike: Sequence[tuple[int, int]], *, settings: SelfLearningSettings
 ) -> tuple[bool, str]:
     """Say whether two spaces are one already, from words spelt alike, which have no part in the search.
 
@@ -191,8 +187,7 @@ def began_as_one(
     are each other's nearest before any map.
 
     Args:
-        source: Normalised anchors, most frequent first.
-        target: Likewise.
+        near: Rows of words that are each other's nearest, from `near_already`.
         alike: Rows of words that both write alike.
         settings: See `SelfLearningSettings`.
 
@@ -200,8 +195,7 @@ def began_as_one(
         Whether they are, and that in plain words.
     """
     frequent = [pair for pair in alike if max(pair) < settings.types]
-    near = set(near_already(source, target, settings=settings))
-    share = sum(pair in near for pair in frequent) / max(1, len(frequent))
+    share = len(set(frequent) & set(near)) / max(1, len(frequent))
     told = (
         f"{len(frequent)} frequent words are spelt alike, and {100 * share:.0f} % of them are each other's nearest "
         f"before any map"
