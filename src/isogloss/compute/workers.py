@@ -154,8 +154,11 @@ def _run_in_processes(tasks: Sequence[Task], workers: int, threads: int, on_even
                 raise KeyboardInterrupt
     finally:
         stop.set()
-        pool.shutdown(wait=False, cancel_futures=True)
-        wait(running, timeout=SECONDS_TO_STOP)
+        for future in running:
+            future.cancel()
+        _, unfinished_futures = wait(running, timeout=SECONDS_TO_STOP)
+        # Unless somebody hangs, wait for the pool's own thread: Python's exit would meet it while it closes its pipe.
+        pool.shutdown(wait=not unfinished_futures, cancel_futures=True)
         _pass_on(events, on_event)
 
 
