@@ -1,5 +1,7 @@
 """Normalisation: the steps, their order, and the centre that is remembered."""
 
+from typing import get_args
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from isogloss.errors import AlignmentError
 from isogloss.lexicon.anchors import Anchors
 from isogloss.mapping.normalisation import mean_norm_scale, normalise
+from isogloss.mapping.settings import Normalisation
 
 
 def anchors_of(vectors: list[list[float]]) -> Anchors:
@@ -37,6 +40,20 @@ def test_a_worked_example(name, vectors, centre):
     assert (None if normalised.centre is None else normalised.centre.tolist()) == (
         centre if centre is None else pytest.approx(centre, abs=1e-6)
     )
+
+
+@pytest.mark.parametrize("name", get_args(Normalisation))
+def test_some_rows_are_those_of_all(name):
+    anchors = anchors_of(torch.randn(7, 3, generator=torch.Generator().manual_seed(1)).tolist())
+    some = torch.tensor([5, 0, 5, 2])
+    assert torch.equal(normalise(anchors, name).rows(some), normalise(anchors, name).vectors[some])
+
+
+def test_anchors_are_left_as_they_were():
+    anchors = anchors_of([[3.0, 4.0], [0.0, 2.0]])
+    normalised = normalise(anchors, "iterative")
+    assert normalised.vectors is normalised.vectors, "computed once"
+    assert anchors.vectors.tolist() == [[3.0, 4.0], [0.0, 2.0]]
 
 
 rows = st.lists(st.lists(st.floats(-10, 10, width=32), min_size=3, max_size=3), min_size=1, max_size=6)

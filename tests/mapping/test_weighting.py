@@ -11,7 +11,7 @@ from isogloss.errors import AlignmentError
 from isogloss.mapping import weighting
 from isogloss.mapping.procrustes import folds_of
 from isogloss.mapping.retrieval import nearest
-from isogloss.mapping.weighting import EXPONENTS, chosen_weighting, held_out_weighting, symmetric_weighting
+from isogloss.mapping.weighting import EXPONENTS, held_out_weighting, symmetric_weighting
 
 
 def normal(seed: int, *shape: int) -> torch.Tensor:
@@ -169,11 +169,6 @@ def test_translations_of_one_word_all_count_as_right(monkeypatch):
     second = [(row, row + words) for row in range(words)]
     assert held_out_weighting(source, target, second, folds=torch.arange(words) % 5) == EXPONENTS[1], "the weakest"
     assert next(calls) == 2 * 5 * len(EXPONENTS)
-
-
-def test_a_number_is_taken_as_it_is():
-    source, target = with_noise_of_its_own(1)
-    assert chosen_weighting(source, target, pairs_of(500), 0.15, seed=1) == 0.15
 
 
 def test_the_seed_decides_which_pairs_are_held_out_and_a_word_keeps_its_translations():

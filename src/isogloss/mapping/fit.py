@@ -19,7 +19,7 @@ from isogloss.mapping.alignment import Alignment
 from isogloss.mapping.checks import check_like, check_pairs, needed
 from isogloss.mapping.induction import Induced, Report, induce_dictionary
 from isogloss.mapping.normalisation import NormalisedAnchors, mean_norm_scale, normalise
-from isogloss.mapping.procrustes import chosen_prior, completed_procrustes, prior_weight, refine
+from isogloss.mapping.procrustes import chosen_prior, folds_of, refine, solve
 from isogloss.mapping.settings import (
     AdversarialSettings,
     MappingSettings,
@@ -27,7 +27,7 @@ from isogloss.mapping.settings import (
     RCSLSSettings,
     SelfLearningSettings,
 )
-from isogloss.mapping.weighting import chosen_weighting, symmetric_weighting
+from isogloss.mapping.weighting import held_out_weighting, symmetric_weighting
 
 logger = logging.getLogger(__name__)
 
@@ -95,9 +95,14 @@ def fit_procrustes(
     check_pairs(pairs, source_anchors, target_anchors, dictionary=dictionary, too_few=settings.too_few_pairs)
     source = normalise(source_anchors, settings.normalisation)
     target = normalise(target_anchors, settings.normalisation)
-    prior = chosen_prior(source.vectors, target.vectors, pairs, settings.prior, seed=seed)
-    weighting = chosen_weighting(source.vectors, target.vectors, pairs, settings.weighting, seed=seed)
-    matrix, rank = _solve(source, target, pairs, prior)
+    rows, columns = torch.tensor(pairs).unbind(dim=1)
+    of_words, of_translations = source.rows(rows), target.rows(columns)
+    prior = chosen_prior(of_words, of_translations, rows, settings.prior, seed=seed)
+    weighting = settings.weighting
+    if weighting == "held_out":
+        weighting = held_out_weighting(source.vectors, target.vectors, pairs, folds=folds_of(rows, seed=seed))
+    rotation = solve(of_words, of_translations, prior=prior)
+    matrix = rotation.matrix
     width = source_anchors.width
     if len(pairs) < width:
         logger.warning(
@@ -107,18 +112,17 @@ def fit_procrustes(
             target_anchors.language,
             source_anchors.layer,
             len(pairs),
-            rank,
+            rotation.rank,
             width,
         )
-    share, weight = _used_prior(source, target, pairs, prior)
     details: dict[str, Any] = {
         "normalisation": settings.normalisation,
         "scale": settings.scale,
         "dictionary_pairs": len(dictionary),
         "usable_pairs": len(pairs),
-        "determined_directions": rank,
-        "identity_share": round(share, 4),
-        "prior": round(weight, 4),
+        "determined_directions": rotation.rank,
+        "identity_share": round(rotation.identity_share, 4),
+        "prior": round(rotation.prior, 4),
     }
     used = torch.tensor(pairs)
     if settings.refinements:
@@ -215,33 +219,6 @@ def _fit_rcsls(
     )
 
 
-def _solve(
-    source: NormalisedAnchors,
-    target: NormalisedAnchors,
-    pairs: Sequence[tuple[int, int]],
-    prior: float | Literal["auto"],
-) -> tuple[Float64[Tensor, "width width"], int]:
-    rows, columns = torch.tensor(pairs).unbind(dim=1)
-    return completed_procrustes(source.vectors[rows], target.vectors[columns], prior=prior)
-
-
-def _used_prior(
-    source: NormalisedAnchors,
-    target: NormalisedAnchors,
-    pairs: Sequence[tuple[int, int]],
-    prior: float | Literal["auto"],
-) -> tuple[float, float]:
-    """How well the identity serves the pairs, beside the best rotation, and what it therefore weighs."""
-    rows, columns = torch.tensor(pairs).unbind(dim=1)
-    X, Y = source.vectors[rows], target.vectors[columns]
-    M = X.mT @ Y
-    values = torch.linalg.svdvals(M)
-    best = float(values.sum())
-    share = float(M.trace()) / best if best > 0 else 0.0
-    norms = float(torch.linalg.matrix_norm(X) * torch.linalg.matrix_norm(Y))
-    return share, prior_weight(M, values, norms) if prior == "auto" else float(prior)
-
-
 def _best_round(
     source: NormalisedAnchors,
     target: NormalisedAnchors,
@@ -257,10 +234,11 @@ def _best_round(
     aside = {words[index] for index in order[: max(1, round(HELD_OUT_SHARE * len(words)))]}
     fitted = [pair for pair in pairs if pair[0] not in aside]
     held_out = [pair for pair in pairs if pair[0] in aside]
+    rows, columns = torch.tensor(fitted).unbind(dim=1)
     refinement = refine(
         source.vectors.float(),
         target.vectors.float(),
-        matrix=_solve(source, target, fitted, prior)[0],
+        matrix=solve(source.rows(rows), target.rows(columns), prior=prior).matrix,
         pairs=fitted,
         rounds=settings.refinements,
         types=settings.refinement_types,
@@ -288,7 +266,7 @@ def _alignment(
     target_scale = mean_norm_scale(target_anchors) if by_mean_norm else 1.0
     weightings = (None, None)
     if weighting > 0:
-        weightings = symmetric_weighting(source.vectors[pairs[:, 0]], target.vectors[pairs[:, 1]], exponent=weighting)
+        weightings = symmetric_weighting(source.rows(pairs[:, 0]), target.rows(pairs[:, 1]), exponent=weighting)
         details = {**details, "weighting": weighting}
     return Alignment(
         source=source_anchors.language,

@@ -189,7 +189,7 @@ def grow_dictionary(
     source = normalise(source_anchors, settings.normalisation).vectors.float()
     target = normalise(target_anchors, settings.normalisation).vectors.float()
     rows, columns = torch.tensor(pairs).unbind(dim=1)
-    prior = chosen_prior(source, target, pairs, settings.prior, seed=1)
+    prior = chosen_prior(source[rows], target[columns], rows, settings.prior, seed=1)
     refinement = refine(
         source,
         target,

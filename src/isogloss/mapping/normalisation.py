@@ -22,9 +22,10 @@ It changes no direction, hence no rotation, so it is applied with the alignment 
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from isogloss.errors import AlignmentError
@@ -44,14 +45,44 @@ _STEPS: dict[str, tuple[str, ...]] = {
 class NormalisedAnchors:
     """Anchors made ready for fitting, with what is needed to treat vectors in context accordingly."""
 
-    vectors: Float64[Tensor, "types width"]
-    centre: Float64[Tensor, " width"] | None
-    """The point to subtract from vectors in context, in their own units; None if nothing was centred."""
+    anchors: Anchors
+    normalisation: Normalisation
+
+    @property
+    def vectors(self) -> Float64[Tensor, "types width"]:
+        """All of them, computed when first asked for: they may be hundreds of megabytes."""
+        return self._taken[0]
+
+    @property
+    def centre(self) -> Float64[Tensor, " width"] | None:
+        """The point to subtract from vectors in context, in their own units; None if nothing was centred."""
+        return self._taken[1] if self._centred else None
+
+    def rows(self, rows: Int64[Tensor, " rows"]) -> Float64[Tensor, "rows width"]:
+        """Return some of the vectors; where no centre is taken, without computing the others."""
+        if self._centred:
+            return self.vectors[rows]
+        return _take_steps(self.anchors.vectors[rows], self.normalisation)[0]
+
+    @property
+    def _centred(self) -> bool:
+        return "centre" in _STEPS[self.normalisation]
+
+    @cached_property
+    def _taken(self) -> tuple[Tensor, Tensor | None]:
+        return _take_steps(self.anchors.vectors, self.normalisation)
 
 
 def normalise(anchors: Anchors, normalisation: Normalisation) -> NormalisedAnchors:
     """Take the steps of a normalisation, in float64; zero vectors stay zero."""
-    vectors = anchors.vectors.to(torch.float64, copy=True)  # changed in place below: they may be hundreds of megabytes
+    return NormalisedAnchors(anchors, normalisation)
+
+
+def _take_steps(
+    vectors: Float[Tensor, "types width"], normalisation: Normalisation
+) -> tuple[Float64[Tensor, "types width"], Float64[Tensor, " width"] | None]:
+    """Return the vectors after all steps, and their centre."""
+    vectors = vectors.to(torch.float64, copy=True)  # changed in place below
     centre: Tensor | None = None
     divided_out = 1.0  # natural length of what now has length 1, on average
     for step in _STEPS[normalisation]:
@@ -63,7 +94,7 @@ def normalise(anchors: Anchors, normalisation: Normalisation) -> NormalisedAncho
             mean = vectors.mean(dim=0)
             vectors.sub_(mean)
             centre = mean * divided_out if centre is None else centre + mean * divided_out
-    return NormalisedAnchors(vectors=vectors, centre=centre)
+    return vectors, centre
 
 
 def mean_norm_scale(anchors: Anchors) -> float:

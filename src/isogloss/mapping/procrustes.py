@@ -92,6 +92,31 @@ def completed_procrustes(
     Source: the set of solutions is Schönemann's (1966); the choice among them is ours. With the prior W is the mode of
     a matrix von Mises–Fisher distribution (Downs 1972, Biometrika 59(3)).
     """
+    found = solve(source, target, prior=prior)
+    return found.matrix, found.rank
+
+
+@dataclass(frozen=True, eq=False)
+class Rotation:
+    """What Procrustes found, and how well the two spaces agreed before."""
+
+    matrix: Float64[Tensor, "width width"]
+    """W."""
+    rank: int
+    """How many directions the pairs determine."""
+    identity_share: float
+    """How well the identity serves the pairs beside the best one: tr(M) / sum of M's singular values, at most 1."""
+    prior: float
+    """What the identity weighed beside the pairs."""
+
+
+def solve(
+    source: Float[Tensor, "pairs width"],
+    target: Float[Tensor, "pairs width"],
+    *,
+    prior: float | int | Literal["auto"] = 0.0,
+) -> Rotation:
+    """Do what `completed_procrustes` does, and tell more of it."""
     X, Y = source.double(), target.double()
     for name, rows in (("source", X), ("target", Y)):
         if not torch.isfinite(rows).all():
@@ -103,16 +128,18 @@ def completed_procrustes(
     M = X.mT @ Y
     U, S, Vh = torch.linalg.svd(M)
     # What rounding leaves of a zero is at most about this, as in numpy.linalg.matrix_rank.
-    rounding = max(X.shape) * torch.finfo(torch.float64).eps * torch.linalg.matrix_norm(X) * torch.linalg.matrix_norm(Y)
+    norms = float(torch.linalg.matrix_norm(X) * torch.linalg.matrix_norm(Y))
+    rounding = max(X.shape) * torch.finfo(torch.float64).eps * norms
     rank = min(int((rounding < S).sum()), X.shape[0])
-    norms = torch.linalg.matrix_norm(X) * torch.linalg.matrix_norm(Y)
-    weight = prior_weight(M, S, float(norms)) if prior == "auto" else prior
+    weight = prior_weight(M, S, norms) if prior == "auto" else float(prior)
+    best = float(S.sum())
+    share = float(M.trace()) / best if best > 0 else 0.0
     if weight > 0:
-        return _with_identity(M, weight), rank
+        return Rotation(_with_identity(M, weight), rank, share, weight)
     U_free, V_free = U[:, rank:], Vh[rank:].mT  # width free
     P, _, Qh = torch.linalg.svd(V_free.mT @ U_free)
     W = U[:, :rank] @ Vh[:rank] + U_free @ (Qh.mT @ P.mT) @ V_free.mT
-    return W, rank
+    return Rotation(W, rank, share, weight)
 
 
 def _with_identity(M: Float64[Tensor, "width width"], weight: float) -> Float64[Tensor, "width width"]:
@@ -129,9 +156,9 @@ FOLDS = 5
 
 
 def chosen_prior(
-    source: Float[Tensor, "source_types width"],
-    target: Float[Tensor, "target_types width"],
-    pairs: Sequence[tuple[int, int]],
+    source: Float[Tensor, "pairs width"],
+    target: Float[Tensor, "pairs width"],
+    words: Int64[Tensor, " pairs"],
     prior: float | int | Literal["auto", "held_out"],
     *,
     seed: int,
@@ -139,16 +166,15 @@ def chosen_prior(
     """Return the prior that held-out pairs choose, if they are to choose it, and any other as it is.
 
     Args:
-        source: Normalised anchors.
-        target: Normalised anchors in the space to be shared.
-        pairs: A dictionary, as rows of both.
+        source: Normalised anchors of a dictionary's words.
+        target: Those of their translations in the space to be shared.
+        words: A number for each source word, such as its row; pairs of one word are held out together.
         prior: See `ProcrustesSettings`.
         seed: Of which words are held out together.
     """
     if prior != "held_out":
         return prior
-    rows, columns = torch.tensor(pairs).unbind(dim=1)
-    return held_out_prior(source[rows], target[columns], folds=folds_of(rows, seed=seed))
+    return held_out_prior(source, target, folds=folds_of(words, seed=seed))
 
 
 def folds_of(rows: Int64[Tensor, " pairs"], *, seed: int) -> Int64[Tensor, " pairs"]:

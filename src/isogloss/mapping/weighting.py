@@ -24,7 +24,6 @@ pairs for many directions the correlations would all be near 1.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from jaxtyping import Float, Float64, Int64
@@ -32,7 +31,7 @@ from torch import Tensor
 
 from isogloss.compute.interruption import raise_if_stop_requested
 from isogloss.errors import AlignmentError
-from isogloss.mapping.procrustes import FOLDS, folds_of
+from isogloss.mapping.procrustes import FOLDS
 from isogloss.mapping.retrieval import nearest
 
 RIDGE = 0.3
@@ -108,29 +107,6 @@ def held_out_weighting(
     best = int(right_by_exponent.mean(dim=1).argmax())
     gain = right_by_exponent[best] - right_by_exponent[0]
     return EXPONENTS[best] if float(gain.mean()) > 2 * float(gain.std()) / len(gain) ** 0.5 else 0.0
-
-
-def chosen_weighting(
-    source: Float[Tensor, "source_types width"],
-    target: Float[Tensor, "target_types width"],
-    pairs: Sequence[tuple[int, int]],
-    weighting: float | Literal["held_out"],
-    *,
-    seed: int,
-) -> float:
-    """Return the exponent that held-out pairs choose, if they are to choose it, and any other as it is.
-
-    Args:
-        source: Normalised anchors.
-        target: Normalised anchors in the space to be shared.
-        pairs: A dictionary, as rows of both.
-        weighting: See `ProcrustesSettings`.
-        seed: Of which words are held out together.
-    """
-    if weighting != "held_out":
-        return weighting
-    rows = torch.tensor([row for row, _ in pairs])
-    return held_out_weighting(source, target, pairs, folds=folds_of(rows, seed=seed))
 
 
 @dataclass(frozen=True, eq=False)
