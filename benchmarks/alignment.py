@@ -81,9 +81,9 @@ ROADS = (
         Road(name, settings, given, guide_layer=0 if given == "nothing" else None)
         for name, (settings, given) in our_roads().items()
     ),
-    Road("words in context", ParallelSettings(prior=0.0), "parallel text"),
-    Road("words in context, prior", ParallelSettings(), "parallel text"),
-    Road("procrustes", ProcrustesSettings(prior=0.0, weighting=0.0), "links"),
+    Road("parallel text", ParallelSettings(prior=0.0), "parallel text"),
+    Road("parallel text, prior", ParallelSettings(), "parallel text"),
+    Road("procrustes, dictionary from links", ProcrustesSettings(prior=0.0, weighting=0.0), "links"),
 )
 """A further road is one more line here, or in `our_roads` if it is to be compared with other tools as well."""
 
@@ -94,8 +94,8 @@ MAPS = {
     "self-learning, identical words, prior": Road(
         "self-learning", SelfLearningSettings(weighting=0.0), "nothing", guide_layer=0
     ),
-    "parallel text": Road("words in context", ParallelSettings(prior=0.0), "parallel text"),
-    "parallel text, prior": Road("words in context", ParallelSettings(), "parallel text"),
+    "parallel text": Road("parallel text", ParallelSettings(prior=0.0), "parallel text"),
+    "parallel text, prior": Road("parallel text", ParallelSettings(), "parallel text"),
 }
 """What brings words in context into one space."""
 
