@@ -64,6 +64,17 @@ def test_sentences_with_and_without_tags_do_not_disturb_each_other(trained, by_h
     assert together[1::2] == trained.parse(bare(tagged), encoder)
 
 
+def test_a_tagger_rests_where_all_tags_are_given():
+    torch.manual_seed(0)
+    network = ParserNetwork(layers=1, width=5, tags=4, relations=3, tagger=True, **SMALL).eval()
+    inputs = ParserInputs(torch.randn(2, 3, 1, 5), torch.ones(2, 3).long(), torch.tensor([3, 2]))
+    given, in_part = (replace(inputs, given=torch.tensor([[True], [second]])) for second in (True, False))
+    assert network(given).tag_scores is None
+    assert network(in_part).tag_scores.shape == (2, 3, 3)
+    torch.testing.assert_close(network(given).arc_heads[0], network(in_part).arc_heads[0])
+    assert network.train()(given).tag_scores is not None, "while it learns"
+
+
 def test_a_saved_tagger_is_loaded(trained, by_heart, toy_treebank, tmp_path):
     trained.save(tmp_path)
     sentences = bare(toy_treebank(8, seed=6))

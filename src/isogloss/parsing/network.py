@@ -59,7 +59,8 @@ class ParserStates:
     relation_heads: Float[Tensor, "batch heads relation_width"]
     lengths: Int[Tensor, " batch"]
     tag_scores: Float[Tensor, "batch words tags"] | None = None
-    """Of a network with a tagger: one score for every part of speech but the unknown one."""
+    """Of a network with a tagger: one score for every part of speech but the unknown one. None where every word's is
+    given and nothing is learned, which spares the tagger's work."""
 
 
 class ParserNetwork(nn.Module):
@@ -132,7 +133,8 @@ class ParserNetwork(nn.Module):
         if inputs.vectors is not None and self.width:
             inputs = replace(inputs, vectors=inputs.vectors * self.gains[:, None])
         tag_scores = None
-        if self.tagger is not None:
+        all_given = inputs.given is not None and bool(inputs.given.all())
+        if self.tagger is not None and (self.training or not all_given):
             assert inputs.vectors is not None, "this network was built for vectors"
             tag_scores = self.tagger(inputs.vectors, inputs.lengths, lanes)
         words = self.recurrent(self._embed(inputs, tag_scores), inputs.lengths, lanes)
