@@ -36,6 +36,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +46,11 @@ from benchmarks.parser_peers import OURS, RATE, STANZA, SUPAR
 from isogloss.corpus.conllu import iterate_conllu, write_conllu
 from isogloss.corpus.sentence import Sentence, Word
 from isogloss.parsing.attachment import attachment_scores, universal_relation
+from isogloss.parsing.settings import ParserSettings
 
 PEERS = {"SuPar": SUPAR, "stanza": STANZA}
 PRECISIONS = ("float32", "bfloat16")
+BATCH_SIZE = ParserSettings().batch_size
 
 Record = dict[str, Any]
 """What a process reports, with the LAS of both files."""
@@ -135,6 +138,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=300, help="CPU time of training, all included")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--precisions", nargs="+", default=list(PRECISIONS), choices=PRECISIONS, help="ours")
+    parser.add_argument("--batch-sizes", nargs="+", type=int, default=[BATCH_SIZE], help="ours, in sentences")
     parser.add_argument("--peer-python", help="a Python that has the peers")
     parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=list(PEERS))
     options = parser.parse_args()
@@ -160,8 +164,10 @@ def main() -> None:
 
         for seed in range(1, options.rounds + 1):
             rates.append(run(sys.executable, RATE))
-            for precision in options.precisions:
-                measure(f"ours, {precision}", sys.executable, OURS, seed, model.absolute(), precision, options.language)
+            for precision, size in product(options.precisions, options.batch_sizes):
+                who = f"ours, {precision}" + (f", batches of {size}" if size != BATCH_SIZE else "")
+                given = (model.absolute(), precision, options.language, size)
+                measure(who, sys.executable, OURS, seed, *given)
             for peer in options.peers if options.peer_python else ():
                 measure(peer, options.peer_python, PEERS[peer], seed)
         print(tables(records, rates))

@@ -31,11 +31,11 @@ from isogloss.encoders.stored import StoredEncoder, store_vectors
 from isogloss.parsing.batches import ParserBatches
 from isogloss.parsing.settings import ParserSettings
 from isogloss.parsing.training import train_parser
-model, precision, language = Path(sys.argv[4]), sys.argv[5], sys.argv[6]
+model, precision, language, batch_size = Path(sys.argv[4]), sys.argv[5], sys.argv[6], int(sys.argv[7])
 
 def settings(steps):
     loop = {"max_steps": steps, "learning_rate": 2e-3, "schedule": "linear", "warmup_steps": min(40, steps // 10)}
-    return ParserSettings(layer="mix", precision=precision, loop=loop)
+    return ParserSettings(layer="mix", precision=precision, batch_size=batch_size, loop=loop)
 
 def train(steps):
     times = []
@@ -44,7 +44,7 @@ def train(steps):
 
 trees = read_treebank(folder / "train.conllu", language=language)
 encoder = ELMoEncoder.load(model)
-place = folder / f"vectors-{seed}-{precision}"
+place = folder / f"vectors-{seed}-{precision}-{batch_size}"
 place.mkdir()
 store_vectors(place, encoder, trees, shape=(encoder.layers, encoder.width))
 stored = StoredEncoder.load(place)
@@ -54,11 +54,11 @@ steps = max(20, int((seconds - (time.process_time() - begun)) / of_one))
 parser, times = train(steps)
 training = dict(zip(("wall", "cpu"), (last - first for first, last in zip(times[0], times[-1]))))
 lengths = [len(sentence) for sentence in trees]
-batches = ParserBatches({language: lengths}, batch_size=32, seed=derive_seed(seed, "parser batches"))
+batches = ParserBatches({language: lengths}, batch_size=batch_size, seed=derive_seed(seed, "parser batches"))
 words = [sum(lengths[index] for index in next(batches).indices) for _ in range(steps)]
 files = {name: read_conllu(folder / f"{name}.conllu", language=language) for name in ("dev", "test")}
 parser.parse(trees.sentences[:1], encoder)
-encoder = ELMoEncoder.load(model)  # which remembers no words
+encoder = ELMoEncoder.load(model, dtype=getattr(torch, precision))  # as `isogloss parse` does; it remembers no words
 start = clocks()
 parsed = {name: parser.parse(sentences, encoder) for name, sentences in files.items()}
 parsing = since(start)

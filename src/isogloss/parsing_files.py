@@ -109,8 +109,7 @@ def parse(
         trained.refuse_unknown(language)
     else:
         trained = open_bundle(models).load(language)
-    if precision is not None:
-        trained = trained.in_precision(precision)
+    trained = trained.in_precision(precision or trained.parser.settings.precision)
     wanted = _checked(trained, tags, is_conllu=is_conllu, name=name)
     faults = _Faults(on_fault)
     if is_conllu:
