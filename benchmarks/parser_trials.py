@@ -117,7 +117,7 @@ def scored(parsers: Sequence[Parser], arguments: Arguments) -> Iterator[tuple[st
 
 def told(name: str, scores: Sequence[tuple[float, float]], *, seeds: int) -> str:
     """Return a line of what was found: each seed, their mean, and the ensemble."""
-    line = f"{name:<24}" + ", ".join(f"{las:.2f} / {uas:.2f}" for las, uas in scores[:seeds])
+    line = f"{name}: " + ", ".join(f"{las:.2f} / {uas:.2f}" for las, uas in scores[:seeds])
     if seeds > 1:
         las, uas = (list(values) for values in zip(*scores[:seeds], strict=True))
         line += f"; mean {statistics.fmean(las):.2f} ± {statistics.stdev(las):.2f} / {statistics.fmean(uas):.2f}"

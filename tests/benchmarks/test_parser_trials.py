@@ -94,8 +94,8 @@ def test_it_prints_every_seed_their_mean_and_the_ensemble(tiny_run, tiny_recipe,
 def test_a_line_says_what_was_found():
     found = [(70.0, 80.0), (72.0, 81.0), (73.0, 82.0)]
     line = " ".join(told("x", found, seeds=2).split())
-    assert line == "x 70.00 / 80.00, 72.00 / 81.00; mean 71.00 ± 1.41 / 80.50; ensemble 73.00 / 82.00"
-    assert " ".join(told("x", found[:1], seeds=1).split()) == "x 70.00 / 80.00"
+    assert line == "x: 70.00 / 80.00, 72.00 / 81.00; mean 71.00 ± 1.41 / 80.50; ensemble 73.00 / 82.00"
+    assert " ".join(told("x", found[:1], seeds=1).split()) == "x: 70.00 / 80.00"
 
 
 def test_one_parser_is_no_ensemble(planned, members):
