@@ -58,7 +58,7 @@ batches = ParserBatches({language: lengths}, batch_size=batch_size, seed=derive_
 words = [sum(lengths[index] for index in next(batches).indices) for _ in range(steps)]
 files = {name: read_conllu(folder / f"{name}.conllu", language=language) for name in ("dev", "test")}
 parser.parse(trees.sentences[:1], encoder)
-encoder = ELMoEncoder.load(model, dtype=getattr(torch, precision))  # as `isogloss parse` does; it remembers no words
+encoder = ELMoEncoder.load(model)  # which remembers no words
 start = clocks()
 parsed = {name: parser.parse(sentences, encoder) for name, sentences in files.items()}
 parsing = since(start)

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import pytest
-import torch
 
 from isogloss.corpus.conllu import read_conllu, write_conllu
 from isogloss.corpus.sentence import Sentence
@@ -77,24 +76,6 @@ def test_a_parser_can_be_asked_for_another_precision_and_stays_as_it_was():
     assert (trained.parser.settings.precision, asked.parser.settings.precision) == ("float32", "bfloat16")
     with pytest.raises(RecipeError, match=r"precision: found 'half'\. Expected one of auto, float32, bfloat16"):
         trained.in_precision("half")
-
-
-def test_in_bfloat16_language_models_compute_so_too(tiny_run):
-    gold = read_conllu(tiny_run.folder / "corpus" / "qel" / "test.conllu", language="qel")[:20]
-    trained = load_trained(tiny_run.folder)
-    before = trained.space.encode(gold).vectors
-    quicker = trained.in_precision("bfloat16")
-    after = quicker.space.encode(gold).vectors
-    assert 0 < float((after - before).norm() / before.norm()) < 0.02
-    assert torch.equal(trained.space.encode(gold).vectors, before), "stays as it was"
-    assert trained.in_precision("float32").space is trained.space
-    assert len(list(quicker.parse(gold))) == len(gold)
-
-
-def test_vectors_without_a_language_model_stay_as_they_are_in_bfloat16(tiny_run):
-    gold = read_conllu(tiny_run.folder / "corpus" / "qel" / "test.conllu", language="qel")[:5]
-    trained = load_trained(tiny_run.folder, system="anchors-only", pos="none")
-    assert torch.equal(trained.in_precision("bfloat16").space.encode(gold).vectors, trained.space.encode(gold).vectors)
 
 
 def test_the_languages_of_a_run_can_be_parsed(tiny_run):

@@ -109,7 +109,8 @@ def parse(
         trained.refuse_unknown(language)
     else:
         trained = open_bundle(models).load(language)
-    trained = trained.in_precision(precision or trained.parser.settings.precision)
+    if precision is not None:
+        trained = trained.in_precision(precision)
     wanted = _checked(trained, tags, is_conllu=is_conllu, name=name)
     faults = _Faults(on_fault)
     if is_conllu:

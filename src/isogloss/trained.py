@@ -54,20 +54,14 @@ class TrainedParser:
     def in_precision(self, name: str) -> "TrainedParser":
         """Return the same parser with matrix products in another precision; see `ParserSettings.precision`.
 
-        In bfloat16 its language models compute so as well, which changes about one head in a thousand.
-
         Raises:
             RecipeError: There is no such precision.
         """
         from isogloss.compute.devices import fastest_precision
-        from isogloss.mapping.shared_space import SharedSpace
 
         chosen = fastest_precision(name, self.parser.network.root.device)
         settings = self.parser.settings.model_copy(update={"precision": chosen})
-        space = self.space
-        if chosen == "bfloat16" and isinstance(space, SharedSpace):
-            space = space.in_bfloat16()
-        return replace(self, parser=replace(self.parser, settings=settings), space=space)
+        return replace(self, parser=replace(self.parser, settings=settings))
 
     def refuse_unknown(self, language: str) -> None:
         """Raise a `DataError` if there are no vectors of a language."""

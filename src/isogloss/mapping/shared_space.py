@@ -5,7 +5,7 @@ takes without knowing languages. Language codes end here.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -92,16 +92,6 @@ class SharedSpace:
     def width(self) -> int:
         """Length of every vector."""
         return self.encoders[self.reference].width
-
-    def in_bfloat16(self) -> "SharedSpace":
-        """Return the same space whose language models multiply in bfloat16: vectors agree to about two digits."""
-        from isogloss.encoders.elmo.embedder import ELMoEncoder
-
-        quicker = {
-            language: encoder.computing_in(torch.bfloat16) if isinstance(encoder, ELMoEncoder) else encoder
-            for language, encoder in self.encoders.items()
-        }
-        return replace(self, encoders=quicker)
 
     def encode(self, sentences: Sequence[Sentence]) -> ContextualEmbeddings:
         """Return the aligned vectors of sentences of any of the languages, even mixed, in their order.

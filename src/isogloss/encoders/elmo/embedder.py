@@ -5,7 +5,6 @@ state of recurrent layer k, side by side. A sentence's vectors depend on that se
 beside it in the batch, nor on the order of sentences.
 """
 
-import copy
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -134,13 +133,6 @@ class ELMoEncoder:
         """Return layer 0 of word types, said once; they are read in normalisation form C, as all raw text is."""
         types = [composed(word) for word in types]
         return self.model.without_context(spellings(types), torch.from_numpy(self.vocabulary.encode(types)))
-
-    def computing_in(self, dtype: torch.dtype) -> "ELMoEncoder":
-        """Return the same encoder with weights of a type, in which it then computes; see `load`."""
-        model = copy.deepcopy(self.model).to(dtype)
-        return ELMoEncoder(
-            model, settings=self.settings, vocabulary=self.vocabulary, language=self.language, card=self.card
-        )
 
     def save(self, folder: Path, *, predicts: bool = True, dtype: torch.dtype = torch.float32) -> None:
         """Write weights, vocabulary, settings and card into an existing folder.
