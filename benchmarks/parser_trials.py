@@ -50,7 +50,6 @@ def parse_together(parsers: Sequence[Parser], sentences: Sequence[Sentence], enc
     """
     first = parsers[0]
     assert all(one.relations == first.relations and not one.tagger for one in parsers), "alike, and without taggers"
-    names_root = torch.tensor([name.partition(":")[0].lower() == "root" for name in first.relations])
     parsed = list(sentences)
     for unit in work_units(sentences, words=first.settings.encode_words):
         some = [sentences[index] for index in unit]
@@ -61,12 +60,9 @@ def parse_together(parsers: Sequence[Parser], sentences: Sequence[Sentence], enc
         heads = decode_trees(shares.log(), inputs.lengths)
         relations = torch.stack([one.network.relation_scores(read, heads).softmax(dim=-1) for one, read in pairs])
         scores = relations.mean(dim=0)  # batch words relations
-        if names_root.any() and not names_root.all():
-            scores = scores.masked_fill((heads == 0)[..., None] ^ names_root, -1.0)
-        labels = scores.argmax(dim=-1)
         for row, (index, length) in enumerate(zip(unit, inputs.lengths.tolist(), strict=True)):
-            deprels = [first.relations[label] for label in labels[row, :length].tolist()]
-            parsed[index] = parsed[index].with_tree(heads[row, :length].tolist(), deprels)
+            own = heads[row, :length]
+            parsed[index] = parsed[index].with_tree(own.tolist(), first.labels(own, scores[row, :length]))
     return parsed
 
 

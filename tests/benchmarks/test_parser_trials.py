@@ -63,6 +63,8 @@ def test_steps_and_turns_are_those_asked_for_and_kept_parsers_are_taken(planned,
     given = {"label": "aligned-none", "seed": 3, "steps": 4, "turns": {"qbe": 5.0}, "keep": tmp_path}
     first = trained(planned["parsing/aligned-none"], **given)
     assert first.metadata["steps"] == 4
+    evenly = trained(planned["parsing/aligned-none"], **{**given, "turns": {}, "keep": None})
+    assert not torch.equal(first.network.root, evenly.network.root), "other batches, other weights"
     monkeypatch.setattr(parser_trials, "train_parser", None)
     again = trained(planned["parsing/aligned-none"], **given)
     assert all(

@@ -185,15 +185,24 @@ class Parser:
         with torch.no_grad():
             heads, scores, found = read(features, torch.tensor(given), decode)
         self.network.train(was_training)
-        names_root = torch.tensor([name.partition(":")[0].lower() == "root" for name in self.relations])
-        if names_root.any() and not names_root.all():
-            scores = scores.masked_fill((heads == 0)[:, None] ^ names_root, -torch.inf)
-        labels = [self.relations[index] for index in scores.argmax(dim=-1).tolist()]
+        labels = self.labels(heads, scores)
         tags = [] if found is None else [UNIVERSAL_TAGS[index] for index in found.argmax(dim=-1).tolist()]
         ends = features.lengths.cumsum(0).tolist()
         each = [slice(end - length, end) for end, length in zip(ends, features.lengths.tolist(), strict=True)]
         arcs = heads.tolist()
         return [(arcs[words], labels[words], tags[words]) for words in each]
+
+    def labels(self, heads: Int[Tensor, " words"], scores: Float[Tensor, "words relations"]) -> list[str]:
+        """Return the best relation of every word to its head. Only the root's word may be called ``root``, and must be.
+
+        Args:
+            heads: Of all words.
+            scores: Of every relation to that head; higher is better.
+        """
+        names_root = torch.tensor([name.partition(":")[0].lower() == "root" for name in self.relations])
+        if names_root.any() and not names_root.all():
+            scores = scores.masked_fill((heads == 0)[:, None] ^ names_root, -torch.inf)
+        return [self.relations[index] for index in scores.argmax(dim=-1).tolist()]
 
     def _read_padded(self, features: Features, given: Bool[Tensor, " sentences"], decode: Decoder) -> _Read:
         """Read sentences side by side."""
