@@ -1,9 +1,11 @@
 """Tasks side by side: their order, their errors, and how all of it ends when somebody ends it."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -159,6 +161,14 @@ def test_an_error_of_a_task_reaches_the_caller_and_nothing_that_needs_it_runs(fo
 def test_a_bug_in_a_task_is_not_dressed_up(folder, workers):
     with pytest.raises(ZeroDivisionError, match="a bug"):
         run(task("align", "crash"), workers=workers)
+
+
+def test_nothing_of_the_processes_is_left_after_an_error(folder):
+    before = set(threading.enumerate())
+    with pytest.raises(AlignmentError, match="too few pairs"):
+        run(task("align", "refuse", message="too few pairs"), workers=1)
+    assert set(threading.enumerate()) == before, "Python's exit would meet the pool's thread"
+    assert not multiprocessing.active_children()
 
 
 def test_an_error_lets_the_other_tasks_save_what_they_have(folder):

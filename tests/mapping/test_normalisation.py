@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from isogloss.errors import AlignmentError
 from isogloss.lexicon.anchors import Anchors
+from isogloss.mapping import normalisation
 from isogloss.mapping.normalisation import mean_norm_scale, normalise
 from isogloss.mapping.settings import Normalisation
 
@@ -47,6 +48,16 @@ def test_some_rows_are_those_of_all(name):
     anchors = anchors_of(torch.randn(7, 3, generator=torch.Generator().manual_seed(1)).tolist())
     some = torch.tensor([5, 0, 5, 2])
     assert torch.equal(normalise(anchors, name).rows(some), normalise(anchors, name).vectors[some])
+
+
+@pytest.mark.parametrize(("name", "computed"), [("none", [2]), ("unit", [2]), ("centre", [7]), ("iterative", [7])])
+def test_rows_that_are_not_asked_for_are_not_computed_without_a_centre(name, computed, monkeypatch):
+    seen, take_steps = [], normalisation._take_steps
+    monkeypatch.setattr(
+        normalisation, "_take_steps", lambda rows, name: (seen.append(len(rows)), take_steps(rows, name))[1]
+    )
+    normalise(anchors_of(torch.ones(7, 3).tolist()), name).rows(torch.tensor([5, 0]))
+    assert seen == computed
 
 
 def test_anchors_are_left_as_they_were():
