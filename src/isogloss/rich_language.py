@@ -63,7 +63,8 @@ def lend(
 
     def transfer(model: Any, vocabulary: Any, vectors: Any) -> None:
         try:
-            start_from_model(model, vocabulary, vectors, reference=trained, dictionary=pairs)
+            same = trained.language == language
+            start_from_model(model, vocabulary, vectors, reference=trained, dictionary=pairs, same_language=same)
         except AlignmentError as error:
             raise AlignmentError(f"Language model of {language!r}: {error}") from error
 

@@ -94,6 +94,32 @@ def test_a_dictionary_takes_the_place_of_words_spelt_alike(reference: ELMoEncode
     assert torch.allclose(ours, theirs, atol=1e-3)
 
 
+def test_a_model_of_the_same_language_keeps_what_it_knows_of_words(reference: ELMoEncoder) -> None:
+    # Known words in another order, and new ones among them, with vectors from counts that say something else.
+    words = [f"word{place}" for place in reversed(range(0, TYPES, 2))] + [f"new{place}" for place in range(50)]
+    vocabulary = vocabulary_of(words)
+    model = BiLM(SHAPE, types=len(vocabulary))
+    details = start_from_model(
+        model, vocabulary, torch.randn(len(vocabulary), 16), reference=reference, same_language=True
+    )
+    assert details["words_kept"] == TYPES // 2
+    ours, theirs = layer_0(model, vocabulary), layer_0(reference.model, reference.vocabulary)
+    place = {word: index for index, word in enumerate(reference.vocabulary.words)}
+    known = [place[word] for word in words[: TYPES // 2]]
+    assert torch.equal(ours[3 : 3 + TYPES // 2], theirs[known])
+    assert model.softmax is not None and reference.model.softmax is not None
+    assert torch.equal(model.softmax.weight[3 : 3 + TYPES // 2], reference.model.softmax.weight[known])
+    assert torch.equal(model.softmax.bias[3 : 3 + TYPES // 2], reference.model.softmax.bias[known])
+
+
+def test_words_of_another_language_that_are_spelt_alike_keep_nothing(reference: ELMoEncoder) -> None:
+    vocabulary, vectors = other_language(reference)
+    model = BiLM(SHAPE, types=len(vocabulary))
+    details = start_from_model(model, vocabulary, vectors, reference=reference)
+    assert details["words_kept"] == 0
+    assert not torch.equal(layer_0(model, vocabulary)[3], layer_0(reference.model, reference.vocabulary)[3])
+
+
 def test_another_shape_is_refused(reference: ELMoEncoder) -> None:
     vocabulary, vectors = other_language(reference)
     model = BiLM(SHAPE.model_copy(update={"cell_width": 32}), types=len(vocabulary))

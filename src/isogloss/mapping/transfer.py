@@ -14,6 +14,8 @@ A shrunk model has no softmax. Then that of the new model begins with its own ve
 
 The two languages then also begin in one space, and after training their anchors lie closer to a mere rotation.
 
+A model of the same language is gone on with: words that it knows keep their vectors, and their rows of the softmax.
+
 Source: the refinement is that of Conneau et al. (2018); identical words as seed, Smith et al. (2017),
 arXiv:1702.03859.
 """
@@ -55,6 +57,7 @@ def start_from_model(
     *,
     reference: ELMoEncoder,
     dictionary: BilingualDictionary | None = None,
+    same_language: bool = False,
 ) -> dict[str, object]:
     """Give a fresh model the recurrent layers of a trained one, and its words their places in that space.
 
@@ -64,9 +67,11 @@ def start_from_model(
         vectors: From counts, one per word of the vocabulary; see `cooccurrence_vectors`.
         reference: A trained model of another language, with word vectors; a shrunk one will do.
         dictionary: Pairs from the new language to the reference's, to begin with in place of words spelt alike.
+        same_language: The reference is of this very language, so what it knows of a word is kept.
 
     Returns:
-        How it was done: pairs and closeness by round of refinement, and which round was kept.
+        How it was done: pairs and closeness by round of refinement, which round was kept, and how many words kept
+        their vectors.
 
     Raises:
         AlignmentError: The two models have different shapes, or too few words are alike.
@@ -124,12 +129,28 @@ def start_from_model(
     else:
         _softmax_from(trained.softmax, others, model.softmax, vocabulary, layer_0=layer_0, places=places)
     details: dict[str, object] = {
+        "words_kept": _keep_words(model, vocabulary, trained, others) if same_language else 0,
         "pairs_by_round": list(refined.pairs_by_round),
         "closeness_by_round": [round(value, 4) for value in refined.closeness_by_round],
         "kept_round": refined.kept_round,
     }
     log.info("start from the model of %s: %s", reference.language, details)
     return details
+
+
+def _keep_words(model: BiLM, vocabulary: Vocabulary, trained: BiLM, others: Vocabulary) -> int:
+    """Give words that the trained model knows their vectors and rows of its softmax; return how many had a vector."""
+    place = {word: index for index, word in enumerate(others.words)}
+    both = [(ours, place[word]) for ours, word in enumerate(vocabulary.words) if word in place]
+    vectors = [(ours, theirs) for ours, theirs in both if ours < model.word_types and theirs < trained.word_types]
+    rows, other_rows = torch.tensor(vectors).unbind(dim=1)
+    assert model.word_vectors is not None and trained.word_vectors is not None, "checked by the caller"
+    model.word_vectors.weight[rows] = trained.word_vectors.weight[other_rows]
+    if model.softmax is not None and trained.softmax is not None:
+        rows, other_rows = torch.tensor(both).unbind(dim=1)
+        model.softmax.weight[rows] = trained.softmax.weight[other_rows]
+        model.softmax.bias[rows] = trained.softmax.bias[other_rows]
+    return len(vectors) - len(RESERVED)
 
 
 def _softmax_from(
