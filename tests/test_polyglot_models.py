@@ -2,6 +2,9 @@
 
 import json
 import random
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +172,50 @@ def test_a_start_that_finds_no_place_for_words_names_the_language(command, folde
     )
 
 
-def test_several_processes_are_refused(command, folder, tmp_path, monkeypatch):
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    ended = command(*words_of(folder, tmp_path / "both"))
-    assert ended.complaints == ["isogloss: train-polyglot: found 2 processes. Expected one. Start it without torchrun."]
+def test_all_go_on_from_their_own_models(command, folder, tmp_path):
+    train_lm(folder / "bb.txt", tmp_path / "apart" / "bb", language="bb", **OPTIONS)
+    shutil.copytree(folder / "aa", tmp_path / "apart" / "aa")
+    still = ("--learning-rate", 1e-12, "--start-from", tmp_path / "apart")
+    ended = command(*words_of(folder, tmp_path / "both", *still))
+    assert ended.status == 0, ended.errors
+    before = {language: ELMoEncoder.load(tmp_path / "apart" / language).model for language in ("aa", "bb")}
+    after = {language: ELMoEncoder.load(tmp_path / "both" / language).model for language in ("aa", "bb")}
+    layers = {language: model.recurrent.state_dict() for language, model in before.items()}
+    for name, value in after["aa"].recurrent.state_dict().items():
+        torch.testing.assert_close(value, (layers["aa"][name] + layers["bb"][name]) / 2, atol=1e-6, rtol=0)
+    for language, model in after.items():
+        own = before[language]
+        assert own.word_vectors is not None and model.word_vectors is not None
+        torch.testing.assert_close(model.word_vectors.weight[3:], own.word_vectors.weight[3:], atol=1e-6, rtol=0)
+    inputs = read_manifest(tmp_path / "both" / "bb").content["inputs"]
+    assert set(inputs) == {"text.aa", "text.bb", "reference.aa", "reference.bb"}
+    assert ELMoEncoder.load(tmp_path / "both" / "bb").card["started_from"] == "bb"
+
+
+def test_models_of_their_own_need_no_dictionary_and_none_may_be_missing(command, folder, tmp_path):
+    shutil.copytree(folder / "aa", tmp_path / "apart" / "aa")
+    shutil.copytree(folder / "aa", tmp_path / "apart" / "bb")
+    given = ("--start-from", tmp_path / "apart", "-d", f"bb={folder / 'aa-bb.tsv'}")
+    assert command(*words_of(folder, tmp_path / "both", *given)).complaints == [
+        f"isogloss: --dictionary: found with --start-from {tmp_path / 'apart'}, which has a model of each language. "
+        f"Expected one of them: a language that goes on from its own model knows its words. Leave out --dictionary."
+    ]
+    shutil.rmtree(tmp_path / "apart" / "bb")
+    ended = command(*words_of(folder, tmp_path / "both", "--start-from", tmp_path / "apart"))
+    assert (ended.status, len(ended.complaints)) == (2, 1)
+    assert str(tmp_path / "apart" / "bb") in ended.complaints[0]
+
+
+@pytest.mark.slow
+def test_torchrun_shares_the_languages_and_one_process_speaks(folder, tmp_path):
+    words = words_of(folder, tmp_path / "both", "--json")
+    launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    ended = subprocess.run((*launcher, "-m", "isogloss", *words), capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr.count("both: done in") == 1
+    cards = json.loads(ended.stdout)
+    assert [cards[language]["beside"] for language in ("aa", "bb")] == [["bb"], ["aa"]]
+    assert read_manifest(tmp_path / "both" / "bb").content["settings"]["processes"] == 2
+    assert not list((tmp_path / "both").glob(".*")), "no checkpoints are left"
+    layers = [ELMoEncoder.load(tmp_path / "both" / code).model.recurrent.state_dict() for code in ("aa", "bb")]
+    assert all(torch.equal(layers[0][name], layers[1][name]) for name in layers[0])

@@ -50,7 +50,11 @@ def train_polyglot(
         str, typer.Option(help="Of matrix products: float32, bfloat16, or auto: bfloat16 on an accelerator.")
     ] = "auto",
     start_from: Annotated[
-        Path | None, typer.Option(help="Trained model, of one of these languages or another: where all begin.")
+        Path | None,
+        typer.Option(
+            help="Trained model, of one of these languages or another: where all begin. Or a folder with one of each "
+            "language: all go on from their own."
+        ),
     ] = None,
     dictionary: Annotated[
         list[str],
@@ -67,7 +71,7 @@ def train_polyglot(
     """Train one language model for several languages: each has its own words, all share the recurrent layers.
 
     Each language's folder is a language model like those of train-lm. Stopped, the same command goes on from the last
-    checkpoint.
+    checkpoint. Several processes share the languages: `torchrun --nproc-per-node 2 -m isogloss train-polyglot …`
 
     Example: `isogloss train-polyglot en=en.txt kk=kk.txt --start-from models/en -d kk=en-kk.tsv --epochs 15 -o both`
     """
@@ -99,6 +103,8 @@ def train_polyglot(
             dictionaries=dictionaries,
             on_event=show,
         )
+    if not cards:  # a process that is not the first
+        return
     if as_json:
         print(json.dumps(cards, indent=2, ensure_ascii=False))
     else:

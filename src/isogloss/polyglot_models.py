@@ -2,11 +2,15 @@
 
 What it writes are ordinary language models, which every other command and recipe takes; only that their recurrent
 layers are the same. See `encoders/elmo/polyglot.py`.
+
+Started by `torchrun`, each process trains some of the languages and writes their folders; the first one speaks.
 """
 
+import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import geometric_mean
@@ -23,7 +27,7 @@ from isogloss.artifacts import (
     up_to_date,
 )
 from isogloss.commands import checked, hash_of_text, readable
-from isogloss.compute.processes import started_together
+from isogloss.compute.interruption import graceful_interrupt
 from isogloss.compute.settings import ComputeSettings
 from isogloss.compute.workers import Event, Task, report, run_tasks
 from isogloss.errors import OutputError, RecipeError
@@ -35,6 +39,7 @@ from isogloss.stage import FORMATS
 from isogloss.stages import Pace, forget_checkpoints
 
 if TYPE_CHECKING:
+    from isogloss.compute.processes import Processes
     from isogloss.encoders.elmo.settings import BiLMTrainingSettings
 
 
@@ -50,14 +55,20 @@ class _Asked:
     """All settings that steer the content."""
     inputs: Mapping[str, str]
     """Hashes of texts and dictionaries, and the key of the model to start from."""
-    start_from: Path | None
+    starts: Mapping[str, Path]
+    """By language, the model that it starts from."""
     dictionaries: Mapping[str, Path]
-    device: Any
+    processes: "Processes"
     precision: str
 
     @property
     def checkpoints(self) -> Path:
-        return self.out / ".checkpoints"
+        """Of this process."""
+        return self.checkpoints_of(self.processes.rank)
+
+    def checkpoints_of(self, rank: int) -> Path:
+        together = self.out / ".checkpoints"
+        return together if self.processes.world == 1 else together / f"process-{rank}"
 
     @property
     def key(self) -> str:
@@ -130,7 +141,7 @@ def train_polyglot(
         on_event: Called with everything that the training reports.
 
     Returns:
-        Each language's card: words, perplexities, time.
+        Each language's card: words, perplexities, time. Nothing in the processes after the first.
 
     Raises:
         RecipeError: A setting is not what it should be.
@@ -149,10 +160,6 @@ def train_polyglot(
             f"Texts: found the language {odd[0]!r}. Expected a code of letters, digits, _ and -, such as en: it "
             f"names a folder. Rename it."
         )
-    if started_together() > 1:
-        raise RecipeError(
-            f"train-polyglot: found {started_together()} processes. Expected one. Start it without torchrun."
-        )
     if unknown := [language for language in dictionaries if language not in texts]:
         raise RecipeError(
             f"--dictionary {unknown[0]}={dictionaries[unknown[0]]}: no text of {unknown[0]!r}. Expected one of "
@@ -160,13 +167,23 @@ def train_polyglot(
         )
     settings = settings_of(size, word_types, training or {}, loop or {}, {})
     inputs: dict[str, str] = {}
+    starts: dict[str, Path] = {}
     if start_from is not None:
         settings = settings.model_copy(update={"start": "reference"})
-        inputs |= built_on_model(start_from, settings)
-        if any((Path(out) / language).resolve() == Path(start_from).resolve() for language in texts):
+        starts = _starts(start_from, texts)
+        apart = len(set(starts.values())) > 1
+        if dictionaries and apart:
+            raise RecipeError(
+                f"--dictionary: found with --start-from {start_from}, which has a model of each language. Expected one "
+                f"of them: a language that goes on from its own model knows its words. Leave out --dictionary."
+            )
+        if any((Path(out) / language).resolve() == one.resolve() for language, one in starts.items()):
             raise OutputError(
                 f"{start_from}: is the model to start from. Expected another folder. Choose another name."
             )
+        for language, one in starts.items():
+            key = built_on_model(one, settings)["reference"]
+            inputs[f"reference.{language}" if apart else "reference"] = key
     elif dictionaries:
         raise RecipeError("--dictionary: found without --start-from. Expected both, or none. Name a model, too.")
     from isogloss.lexicon.dictionary import read_dictionary
@@ -183,51 +200,88 @@ def train_polyglot(
     threads = checked(ComputeSettings, threads=threads).threads
 
     from isogloss.compute.devices import choose_device, choose_precision
+    from isogloss.compute.processes import joined_processes
     from isogloss.encoders.elmo.embedder import ELMoEncoder
 
-    chosen = choose_device(device)
-    precision = choose_precision(precision, chosen)
-    steers = {"polyglot": list(texts), "tokenised": tokenised, "max_sentences": max_sentences}
-    steers |= {"training": training_of(settings, anchored=False), "seed": seed, "threads": threads}
-    steers |= {"device": chosen.type} if chosen.type != "cpu" else {}
-    steers |= {"precision": precision} if precision != "float32" else {}
-    asked = _Asked(
-        out=Path(out).absolute(),
-        corpora=corpora,
-        settings=settings,
-        seed=seed,
-        steers=steers,
-        inputs=inputs,
-        start_from=start_from,
-        dictionaries=dictionaries,
-        device=chosen,
-        precision=precision,
-    )
-    if not all(asked.is_there(language) for language in texts):
-        asked.check_places()
-        with only_writer(asked.out):
-            for language in texts:
-                remove_drafts_of(asked.out / language)
-            on_event({"event": "run", "recipe": asked.out.name, "stages": [asked.out.name], "kept": []})
-            task = Task(asked.out.name, _make, {"asked": asked})
-            run_tasks([task], workers=0, threads=threads, on_event=on_event)
-    forget_checkpoints(asked.checkpoints, asked.key)
-    return {language: ELMoEncoder.load(asked.out / language).card for language in texts}
+    with joined_processes(choose_device(device)) as processes:
+        precision = choose_precision(precision, processes.device)
+        steers = {"polyglot": list(texts), "tokenised": tokenised, "max_sentences": max_sentences}
+        steers |= {"training": training_of(settings, anchored=False), "seed": seed, "threads": threads}
+        steers |= {"device": processes.device.type} if processes.device.type != "cpu" else {}
+        steers |= {"precision": precision} if precision != "float32" else {}
+        steers |= {"processes": processes.world} if processes.world > 1 else {}
+        asked = _Asked(
+            out=Path(out).absolute(),
+            corpora=corpora,
+            settings=settings,
+            seed=seed,
+            steers=steers,
+            inputs=inputs,
+            starts=starts,
+            dictionaries=dictionaries,
+            processes=processes,
+            precision=precision,
+        )
+        there = all(asked.is_there(language) for language in texts)
+        if processes.sums([float(there)]) != [float(processes.world)]:
+            asked.check_places()
+            if processes.first:
+                _run_first(asked, threads=threads, on_event=on_event)
+            else:
+                _help(asked, threads=threads)
+        processes.wait_for_all()
+        if not processes.first:
+            return {}
+        for rank in range(processes.world):
+            forget_checkpoints(asked.checkpoints_of(rank), asked.key)
+        if processes.world > 1:
+            with suppress(OSError):  # what is in it is of other settings
+                asked.checkpoints_of(0).parent.rmdir()
+        return {language: ELMoEncoder.load(asked.out / language).card for language in texts}
 
 
 def _hashes(pool: ThreadPoolExecutor, files: Mapping[str, Path]) -> Sequence[tuple[str, str]]:
     return list(zip(files, pool.map(hash_of_text, files.values()), strict=True))
 
 
+def _starts(start_from: Path, languages: Collection[str]) -> dict[str, Path]:
+    """Return the model that each language starts from: the one that was named, or each one's own in that folder."""
+    if (start_from / MANIFEST).exists() or not any((start_from / language).is_dir() for language in languages):
+        return dict.fromkeys(languages, start_from)
+    return {language: start_from / language for language in languages}
+
+
+def _run_first(asked: _Asked, *, threads: int, on_event: Callable[[Event], None]) -> None:
+    """Train in the process that speaks to people."""
+    with only_writer(asked.out):
+        for language in asked.corpora:
+            remove_drafts_of(asked.out / language)
+        on_event({"event": "run", "recipe": asked.out.name, "stages": [asked.out.name], "kept": []})
+        task = Task(asked.out.name, _make, {"asked": asked})
+        run_tasks([task], workers=0, threads=threads, on_event=on_event)
+
+
+def _help(asked: _Asked, *, threads: int) -> None:
+    """Train in a process that is not the first."""
+    import torch
+
+    torch.set_num_threads(threads)
+    with graceful_interrupt():
+        try:
+            _make(asked)
+        except KeyboardInterrupt:
+            os._exit(130)  # the first process tells
+
+
 def _make(asked: _Asked) -> None:
-    """Train, and write every language's folder."""
+    """Train, and write the folder of every language that this process has."""
     from isogloss.compute.checkpoints import Checkpoints
-    from isogloss.compute.processes import Processes
     from isogloss.encoders.elmo.polyglot import PolyglotText
     from isogloss.encoders.elmo.polyglot import train_polyglot as train
 
     pace = Pace()
     perplexities: dict[str, float] = {}
+    first = asked.processes.first
 
     def note(found: Mapping[str, Any]) -> None:
         for direction in ("forward", "backward"):
@@ -236,14 +290,15 @@ def _make(asked: _Asked) -> None:
 
     def tell(step: Any, steps: int) -> None:
         per_step = len(asked.corpora) * asked.settings.rows * asked.settings.unroll
-        pace(step, steps, unit="words", per_step=per_step, **(perplexities if step.score is not None else {}))
+        if first:
+            pace(step, steps, unit="words", per_step=per_step, **(perplexities if step.score is not None else {}))
 
     texts, cards = [], {}
     for language, corpus in asked.corpora.items():
         transfer, cards[language] = None, {}
-        if asked.start_from is not None:
+        if language in asked.starts:
             lent = lend(
-                asked.start_from,
+                asked.starts[language],
                 language=language,
                 settings=asked.settings,
                 dictionary=asked.dictionaries.get(language),
@@ -252,15 +307,16 @@ def _make(asked: _Asked) -> None:
             transfer, cards[language] = lent.transfer, lent.card
         assert corpus.text is not None
         texts.append(PolyglotText(Path(corpus.text), language, corpus.tokenised, corpus.max_sentences, transfer))
+    checkpoints = Checkpoints(asked.checkpoints, fingerprint=asked.key, processes=asked.processes, apart=True)
     encoders = train(
         texts,
         settings=asked.settings,
         seed=asked.seed,
-        checkpoints=Checkpoints(asked.checkpoints, fingerprint=asked.key),
+        checkpoints=checkpoints,
         on_step=tell,
         on_evaluation=note,
         precision=asked.precision,
-        processes=Processes(device=asked.device),
+        processes=asked.processes,
     )
     for language, encoder in encoders.items():
         encoder.card |= cards[language]
@@ -278,4 +334,5 @@ def _make(asked: _Asked) -> None:
             inputs=asked.inputs,
             seed=asked.seed,
         )
-        report("written", language=language)
+        if first:
+            report("written", language=language)

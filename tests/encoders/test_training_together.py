@@ -1,4 +1,4 @@
-"""Two processes train one model: the same losses as one process, and the same end after any stop."""
+"""Several processes train one model, or one of several languages: as one process would, and alike after any stop."""
 
 import json
 import os
@@ -15,6 +15,7 @@ import torch
 from isogloss.compute.checkpoints import Checkpoints
 from isogloss.compute.processes import ALONE, Processes
 from isogloss.encoders.elmo.counting import count_text
+from isogloss.encoders.elmo.polyglot import PolyglotText, train_polyglot
 from isogloss.encoders.elmo.streams import TextFile, TextStreams, rows_of
 from isogloss.encoders.elmo.training import train_bilm
 from isogloss.errors import TrainingError
@@ -27,6 +28,7 @@ SCRIPT = textwrap.dedent(
     from isogloss.compute.checkpoints import Checkpoints
     from isogloss.compute.interruption import graceful_interrupt
     from isogloss.compute.processes import joined_processes
+    from isogloss.encoders.elmo.polyglot import PolyglotText, train_polyglot
     from isogloss.encoders.elmo.settings import BiLMTrainingSettings
     from isogloss.encoders.elmo.training import train_bilm
     from isogloss.errors import IsoglossError
@@ -37,6 +39,13 @@ SCRIPT = textwrap.dedent(
     steps = []
     state = {}
 
+    def weights_of(model, vocabulary, vectors):
+        "Give a language weights that depend on nothing but its words."
+        draw = torch.Generator().manual_seed(sum(vocabulary.words[5].encode()))
+        with torch.no_grad():
+            for weight in model.parameters():
+                weight.copy_(torch.randn(weight.shape, generator=draw) * 0.2)
+
     def on_step(step, planned):
         steps.append([step.number, step.loss, step.gradient_norm, step.score])
         for what in given.get("harm", []):
@@ -46,16 +55,27 @@ SCRIPT = textwrap.dedent(
     try:
         with joined_processes(torch.device("cpu")) as processes, graceful_interrupt():
             folder = given.get("checkpoints")
-            encoder = train_bilm(
-                given["text"],
-                language="es",
-                tokenised=True,
-                settings=BiLMTrainingSettings.model_validate(given["settings"]),
-                checkpoints=Checkpoints(Path(folder), fingerprint="x", processes=processes) if folder else None,
-                on_step=on_step,
-                processes=processes,
-            )
-            state = {name: value.tolist() for name, value in encoder.model.state_dict().items()}
+            texts = given.get("texts")
+            if folder and texts:
+                folder = f"{folder}/{rank}"
+            how = {
+                "settings": BiLMTrainingSettings.model_validate(given["settings"]),
+                "checkpoints": Checkpoints(Path(folder), fingerprint="x", processes=processes, apart=bool(texts))
+                if folder
+                else None,
+                "on_step": on_step,
+                "processes": processes,
+            }
+            if texts:
+                given_texts = [PolyglotText(Path(text), code, True, None, weights_of) for code, text in texts.items()]
+                models = train_polyglot(given_texts, **how)
+            else:
+                models = {"": train_bilm(given["text"], language="es", tokenised=True, **how)}
+            state = {
+                f"{code}{name}": value.tolist()
+                for code, encoder in models.items()
+                for name, value in encoder.model.state_dict().items()
+            }
         end = "finished"
     except KeyboardInterrupt:
         end = "stopped"
@@ -234,3 +254,75 @@ def test_one_process_alone_exchanges_nothing():
     assert ALONE.gather(parameter, dim=0) is parameter
     ALONE.copy_from_first([parameter])
     ALONE.wait_for_all()
+
+
+# -------------------------------------------------------------------------------- several languages, see polyglot.py
+
+
+@pytest.fixture(scope="module")
+def texts(text: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The toy text in three spellings."""
+    folder, found = tmp_path_factory.mktemp("texts"), {}
+    for language, ending in (("aa", "a"), ("bb", "o"), ("cc", "u")):
+        path = folder / f"{language}.txt"
+        path.write_text(text.read_text(encoding="utf-8").replace(" ", f"{ending} "), encoding="utf-8")
+        found[language] = str(path)
+    return found
+
+
+def polyglot_settings(training_settings: Any, **changes: Any) -> dict[str, Any]:
+    """Steps whose losses depend on no draw that processes share out among themselves: no dropout, all rivals."""
+    loop = {"max_steps": 24, "evaluate_every": 8, "checkpoint_seconds": 1e9, "gradient_norm": 0.5, **changes}
+    shape = training_settings().model.model_copy(update={"word_types": 30})
+    settings = training_settings(dropout=0.0, softmax_samples=500, rows=4, epochs=30, loop=loop, model=shape)
+    return settings.model_dump(mode="json")
+
+
+def test_processes_that_share_languages_share_the_recurrent_layers_alone(texts, training_settings):
+    told = train_together(texts=texts, settings=polyglot_settings(training_settings))
+    first, second = told
+    assert first is not None and second is not None
+    assert [first["end"], second["end"]] == ["finished", "finished"]
+    assert first["steps"] == second["steps"], "losses, norms and scores are of all languages"
+    weights = {**first["weights"], **second["weights"]}
+    assert {name[:2] for name in first["weights"]} == {"aa", "cc"}
+    assert {name[:2] for name in second["weights"]} == {"bb"}
+    shared = [name.removeprefix("aa") for name in weights if name.startswith("aarecurrent.")]
+    assert shared
+    assert all(weights[f"aa{name}"] == weights[f"bb{name}"] == weights[f"cc{name}"] for name in shared)
+
+
+@pytest.mark.parametrize("world", [2, pytest.param(3, marks=pytest.mark.slow)])
+def test_processes_that_share_languages_have_the_losses_of_one(texts, training_settings, world):
+    # Every language starts with weights of its own, so this is also about the mean with which the shared ones begin.
+    given = {"texts": texts, "settings": polyglot_settings(training_settings)}
+    (alone,), (first, *_) = train_together(1, **given), train_together(world, **given)
+    assert alone is not None and first is not None
+    assert len(first["steps"]) == len(alone["steps"]) == 24
+    for ours, theirs in zip(first["steps"], alone["steps"], strict=True):
+        assert ours[:3] == pytest.approx(theirs[:3], rel=1e-4)
+        assert ours[3] == (None if theirs[3] is None else pytest.approx(theirs[3], rel=1e-4))
+    for name, values in first["weights"].items():
+        assert torch.allclose(torch.tensor(values), torch.tensor(alone["weights"][name]), atol=1e-4), name
+
+
+def test_processes_that_share_languages_go_on_from_a_step_that_all_have(texts, training_settings, tmp_path):
+    given = {"texts": texts, "settings": polyglot_settings(training_settings, checkpoint_seconds=1e-9)}
+    undisturbed, _ = train_together(**given)
+    harm = [{"rank": 0, "step": 12, "signal": "SIGTERM"}]
+    stopped = train_together(**given, checkpoints=tmp_path, harm=harm)
+    assert [one["end"] for one in stopped if one] == ["stopped", "stopped"]
+    newest = max((tmp_path / "1").iterdir())  # as if this process had been killed before it could save
+    newest.unlink()
+    begun = int(max((tmp_path / "1").iterdir()).stem.partition("-")[2])
+    first, second = train_together(**given, checkpoints=tmp_path)
+    assert undisturbed is not None and first is not None and second is not None
+    assert first["steps"] == second["steps"] == undisturbed["steps"][begun:]
+    assert first["weights"] == undisturbed["weights"]
+
+
+def test_more_processes_than_languages_are_refused(texts, training_settings):
+    given = [PolyglotText(Path(text), code, tokenised=True) for code, text in texts.items()]
+    message = r"^Texts: found those of 3 languages, to be shared by 4 processes\. Expected a language or more for each"
+    with pytest.raises(TrainingError, match=message):
+        train_polyglot(given, settings=training_settings(), processes=Processes(rank=3, world=4))

@@ -5,7 +5,8 @@ A checkpoint is one safetensors file, `step-00001200.safetensors`: tensors under
 file's metadata, with a SHA-256 over both. It is written under a temporary name and renamed, and the two
 newest are kept. One that is damaged is named in the log and the one before it is used. Nothing is unpickled.
 
-Where several processes train together, the first one writes, and all read.
+Where several processes train together, the first one writes, and all read; or each keeps its own, where each holds
+another part of what is trained, and all go on from the newest step that every one of them has.
 """
 
 import hashlib
@@ -48,17 +49,21 @@ class TrainingState:
 class Checkpoints:
     """The checkpoints of one training run, in a folder of their own."""
 
-    def __init__(self, folder: Path, *, fingerprint: str = "", processes: Processes = ALONE) -> None:
+    def __init__(
+        self, folder: Path, *, fingerprint: str = "", processes: Processes = ALONE, apart: bool = False
+    ) -> None:
         """Look after a folder.
 
         Args:
             folder: Made when the first checkpoint is saved.
             fingerprint: Names the data and settings of the run. A checkpoint with another one is not resumed.
             processes: Those that train together; all call the same methods.
+            apart: Each of them writes and reads a folder of its own, this one.
         """
         self.folder = Path(folder)
         self.fingerprint = fingerprint
         self.processes = processes
+        self.apart = apart
 
     def save(self, state: TrainingState) -> Path:
         """Write a checkpoint and remove all but the newest two of this run; return when it is on the disk."""
@@ -67,7 +72,7 @@ class Checkpoints:
             "batches": state.batches.state_dict(),
             "carried": state.carried.state_dict() if state.carried is not None else {},  # gathered from all
         }
-        if self.processes.first:
+        if self.apart or self.processes.first:
             self._write(path, state, parts)
         self.processes.wait_for_all()
         return path
@@ -85,7 +90,7 @@ class Checkpoints:
 
     def resume(self, state: TrainingState) -> bool:
         """Bring the run to its newest sound checkpoint; return whether there was one."""
-        for path, tensors, values in self._usable(log.warning):
+        for path, tensors, values in self._common(log.warning):
             _restore(state, tensors, values)
             log.info("resumed from %s", path)
             return True
@@ -93,7 +98,7 @@ class Checkpoints:
 
     def any(self) -> bool:
         """Whether there is a checkpoint that `resume` would use."""
-        return any(True for _ in self._usable(log.debug))
+        return any(True for _ in self._common(log.debug))
 
     def remove(self, *, others: bool = True) -> None:
         """Delete all checkpoints, once the run is complete.
@@ -106,6 +111,18 @@ class Checkpoints:
         remove_drafts(self.folder)
         if self.folder.is_dir() and not os.listdir(self.folder):
             self.folder.rmdir()
+
+    def _common(self, complain: Callable[..., None]) -> Iterator[tuple[Path, dict[str, Tensor], dict[str, Any]]]:
+        """Read the sound checkpoints of this run, newest first; those of steps that every process has one of."""
+        if not self.apart or self.processes.world == 1:
+            yield from self._usable(complain)
+            return
+        found = {values["step"]: (path, tensors, values) for path, tensors, values in self._usable(complain)}
+        steps = torch.tensor([*found, *[0] * KEPT][:KEPT])
+        everywhere = self.processes.gather(steps, dim=0).tolist()
+        for step in sorted(found, reverse=True):
+            if everywhere.count(step) == self.processes.world:
+                yield found[step]
 
     def _usable(self, complain: Callable[..., None]) -> Iterator[tuple[Path, dict[str, Tensor], dict[str, Any]]]:
         """Read the sound checkpoints of this run, newest first; complain about others."""

@@ -8,12 +8,12 @@ have yielded: the checkpoint holds weights, Adam's moments, the position in the 
 carries from batch to batch, and the random generator.
 
 Several processes may run the loop together, see `processes`: the gradients are averaged, and all take the same steps,
-evaluate, save and stop at the same moment.
+evaluate, save and stop at the same moment. Parameters that only one of them holds do not travel.
 """
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -106,6 +106,7 @@ def optimise(
     describe: Callable[[Any], str] = lambda batch: "",
     progress: Progress | None = None,
     processes: Processes = ALONE,
+    shared: Sequence[nn.Parameter] | None = None,
 ) -> Iterator[Step]:
     """Train until the steps are used up or the score stops improving.
 
@@ -124,6 +125,8 @@ def optimise(
         progress: Kept up to date, for a caller who wants to know of a run that had nothing left to do.
         processes: Those that train together. `loss` gives the mean over this process's own share of the batch, all
             shares being of one size; `evaluate` must give the same number in all.
+        shared: The parameters that all processes hold, in the same order; None if that is all of them. Others are this
+            process's own. What is minimised is the mean of the processes' losses in either case.
 
     Raises:
         TrainingError: The loss or its gradient is not finite; the message holds `describe(batch)`. Or another process
@@ -131,6 +134,9 @@ def optimise(
         KeyboardInterrupt: Passed on after a checkpoint was saved.
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    shared = parameters if shared is None else shared
+    held = {id(parameter) for parameter in shared}
+    own = [parameter for parameter in parameters if id(parameter) not in held]
     optimiser = torch.optim.Adam(
         parameters, lr=settings.learning_rate, betas=settings.betas, eps=settings.epsilon, fused=True
     )
@@ -143,7 +149,7 @@ def optimise(
             f"Process {processes.rank} goes on from step {progress.step}, and others from another. Expected all to see "
             f"the same checkpoints. Keep them in a folder that all machines share."
         )
-    processes.copy_from_first(model.state_dict().values())
+    processes.copy_from_first(parameter.data for parameter in shared)
     together = processes.world > 1
     started = time.monotonic() - progress.seconds
     last_saved = time.monotonic()
@@ -163,13 +169,13 @@ def optimise(
         if together:  # all must stop and save at the same step: the wishes of each travel with the gradients
             value.backward()
             wishes = [float(stop_requested()), float(processes.first and save_is_due())]
-            total, *wishes = processes.average_gradients(parameters, [mean_loss, *wishes])
+            total, *wishes = processes.average_gradients(shared, [mean_loss, *wishes])
             mean_loss = total / processes.world
         if not math.isfinite(mean_loss):
             raise _not_finite("loss", mean_loss, progress, settings, describe(batch))
         if not together:
             value.backward()
-        norm = nn.utils.clip_grad_norm_(parameters, settings.gradient_norm)
+        norm = _clip_gradients(shared, own, settings.gradient_norm, processes)
         if not torch.isfinite(norm):  # the weights are still as they were
             raise _not_finite("gradient's norm", norm.item(), progress, settings, describe(batch))
         optimiser.step()
@@ -199,6 +205,31 @@ def optimise(
     if progress.best_weights:
         model.load_state_dict(progress.best_weights)
     model.eval()
+
+
+def _clip_gradients(
+    shared: Sequence[nn.Parameter], own: Sequence[nn.Parameter], limit: float, processes: Processes
+) -> Tensor:
+    """Scale all gradients down to a norm, that of shared ones and of every process's own ones together; return it.
+
+    Args:
+        shared: Parameters that all processes hold, with the mean of their gradients.
+        own: Those that this process alone holds, with the gradients of its own loss, of which its share is taken.
+        limit: Of the norm.
+        processes: Those that train together.
+    """
+    gradients = [parameter.grad for parameter in (*shared, *own) if parameter.grad is not None]
+    if own and processes.world > 1:
+        alone = [parameter.grad for parameter in own if parameter.grad is not None]
+        for gradient in alone:
+            gradient /= processes.world
+        (squares,) = processes.sums([float(nn.utils.get_total_norm(alone)) ** 2])
+        common = nn.utils.get_total_norm([parameter.grad for parameter in shared if parameter.grad is not None])
+        norm = (common**2 + squares) ** 0.5
+    else:
+        norm = nn.utils.get_total_norm(gradients)
+    nn.utils.clip_grads_with_norm_((*shared, *own), limit, norm)
+    return norm
 
 
 def _not_finite(name: str, value: float, progress: Progress, settings: LoopSettings, data: str) -> TrainingError:

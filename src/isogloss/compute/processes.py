@@ -66,6 +66,15 @@ class Processes:
             distributed.all_reduce(total)
         return total.tolist()
 
+    def sum_of(self, value: Tensor) -> Tensor:
+        """Return the sum over processes of a tensor of one shape."""
+        if self.world == 1:
+            return value
+        total = value.clone()
+        with _others_alive():
+            distributed.all_reduce(total)
+        return total
+
     def average_gradients(self, parameters: Sequence[nn.Parameter], numbers: Sequence[float]) -> list[float]:
         """Replace each gradient by its mean over processes; return the sums of some numbers, in the same exchange.
 

@@ -5,6 +5,10 @@ directions, is one and the same for all. Every step reads a chunk of each langua
 the loss is the mean of theirs. What comes out is an ordinary model for each language, so that everything after it is as
 for languages that were trained apart; only that their recurrent layers are equal.
 
+Several processes share the languages: each holds the models of its own, and the recurrent layers, whose gradients alone
+travel. So two processes read nearly twice as much as one, where sharing the rows of every batch would have every
+language's words and softmax travel, too.
+
 Received: texts. Handed on: an encoder for each language.
 
 Source: Mulcaire, Kasai and Smith (2019), "Polyglot Contextual Representations Improve Crosslingual Transfer",
@@ -13,11 +17,13 @@ arXiv:1902.09697, who share the characters as well.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from isogloss.compute.checkpoints import Checkpoints
 from isogloss.compute.devices import matrix_products_in
@@ -67,8 +73,8 @@ def train_polyglot(
     """Train one language model for several languages, which share its recurrent layers.
 
     Args:
-        texts: Of two languages or more, each once. The recurrent layers start with the last one's `transfer`, if there
-            is one; so let all start from one model, or none.
+        texts: Of two languages or more, each once. All have a `transfer`, or none: the recurrent layers start as the
+            mean of what these make of them.
         settings: Of each language; `rows` is how many streams each has. `epochs` counts passes over the shortest text,
             and of the others as many words are read. Nothing is pulled: `anchoring` is not used.
         seed: Of weights, dropout, samples and the order of lines.
@@ -76,15 +82,16 @@ def train_polyglot(
         on_step: Called after every step with the step and their planned number.
         on_evaluation: Called with every measurement on held-out text, by language.
         precision: Of the matrix products of training, ``float32`` or ``bfloat16``.
-        processes: Those that train together; each trains its share of the rows.
+        processes: Those that train together; each trains some of the languages. With more than one, `checkpoints` are
+            to be this process's own (`apart`), and steps, measurements and stops come at the same time in all.
 
     Returns:
-        An encoder for each language, on the CPU.
+        An encoder for each language that this process trained, on the CPU.
 
     Raises:
         TextError: A file cannot be read or holds no words.
-        TrainingError: There are not two languages, one comes twice, a code has odd characters, a text is too short, the
-            rows cannot be shared, or the loss became infinite.
+        TrainingError: There are not two languages, one comes twice, a code has odd characters, a text is too short,
+            there are fewer languages than processes, or the loss became infinite.
     """
     languages = [one.language for one in texts]
     if len(set(languages)) < max(FEWEST, len(texts)):
@@ -98,24 +105,36 @@ def train_polyglot(
                 f"Texts: found the language {language!r}. Expected a code of letters, digits, _ and -, such as en. "
                 f"Rename it."
             )
-    processes.check_rows(settings.rows)
+    own = texts[processes.rank :: processes.world]
+    if not own:
+        raise TrainingError(
+            f"Texts: found those of {len(texts)} languages, to be shared by {processes.world} processes. Expected a "
+            f"language or more for each. Start fewer processes."
+        )
     to_learn = {
         one.language: TextToLearn.read(
             TextFile(one.text, one.language, one.tokenised, settings.held_out_every, one.max_sentences), settings
         )
-        for one in texts
+        for one in own
     }
-    loop = loop_of(settings, min(text.steps(settings) for text in to_learn.values()))
+    steps = {language: [float(text.steps(settings))] for language, text in to_learn.items()}
+    loop = loop_of(settings, min(int(number) for (number,) in _of_all(languages, steps, processes).values()))
     progress = Progress()
-    with seeded_torch(seed, "polyglot language model", *languages):
+    with seeded_torch(seed, "polyglot language model", *to_learn):
         learners: dict[str, Learner] = {}
         recurrent: nn.ModuleList | None = None
+        alone = Processes(device=processes.device)
         for language, text in to_learn.items():
-            learner = Learner(text, settings, seed=seed, processes=processes, recurrent=recurrent)
+            learner = Learner(text, settings, seed=seed, processes=alone, recurrent=recurrent)
             learners[language], recurrent = learner, learner.model.recurrent
+        assert recurrent is not None
         if not (checkpoints is not None and checkpoints.any()):
-            for one in texts:
+            made = torch.zeros(sum(parameter.numel() for parameter in recurrent.parameters()))
+            for one in own:
                 learners[one.language].start(one.transfer)
+                made += parameters_to_vector(recurrent.parameters()).detach()
+            if all(one.transfer for one in texts):
+                vector_to_parameters(processes.sum_of(made) / len(texts), recurrent.parameters())
         for learner in learners.values():
             learner.begin()
         models = _Models({f"of-{language}": learner.model for language, learner in learners.items()})
@@ -124,10 +143,18 @@ def train_polyglot(
             done = progress.step / loop.max_steps
             with matrix_products_in(precision, processes.device):
                 losses = [learners[language].loss(batch, done=done) for language, batch in batches.items()]
-            return sum(losses[1:], losses[0]) / len(losses)
+            return sum(losses[1:], losses[0]) * processes.world / len(languages)
+
+        def perplexities() -> dict[str, Perplexity]:
+            measured = {language: learner.perplexity() for language, learner in learners.items()}
+            numbers = {language: [float(number) for number in astuple(one)] for language, one in measured.items()}
+            return {
+                language: Perplexity(forward, backward, round(words))
+                for language, (forward, backward, words) in _of_all(languages, numbers, processes).items()
+            }
 
         def evaluate() -> float:
-            found = {language: learner.perplexity() for language, learner in learners.items()}
+            found = perplexities()
             on_evaluation(found)
             return -sum(one.mean_nats for one in found.values()) / len(found)
 
@@ -143,15 +170,26 @@ def train_polyglot(
             describe=streams.describe,
             progress=progress,
             processes=processes,
+            shared=list(recurrent.parameters()),
         ):
             on_step(step, loop.max_steps)
-    measured = {language: learner.perplexity() for language, learner in learners.items()}
+    measured = perplexities()
     encoders = {}
     for language, learner in learners.items():
         facts = {"perplexity": measured[language], "steps": progress.step, "seconds": progress.seconds}
         encoders[language] = encoder = learner.encoder(**facts)
         encoder.card["beside"] = [other for other in languages if other != language]
     return encoders
+
+
+def _of_all(
+    languages: Sequence[str], own: Mapping[str, Sequence[float]], processes: Processes
+) -> dict[str, list[float]]:
+    """Tell every process the numbers of every language, as many of each, from those of its own languages."""
+    count = len(next(iter(own.values())))
+    numbers = [number for language in languages for number in own.get(language, [0.0] * count)]
+    summed = processes.sums(numbers)
+    return {language: summed[place * count :][:count] for place, language in enumerate(languages)}
 
 
 class _Models(nn.ModuleDict):
