@@ -73,7 +73,7 @@ def test_it_starts_from_a_model_with_a_dictionary(command, folder, tmp_path):
     assert ended.status == 0, ended.errors
     cards = json.loads(ended.output)
     assert {card["started_from"] for card in cards.values()} == {"aa"}
-    assert [cards[language]["seed_pairs"] for language in ("aa", "bb")] == ["spelt alike", "dictionary"]
+    assert [cards[language]["seed_pairs"] for language in ("aa", "bb")] == ["its own", "dictionary"]
     inputs = read_manifest(tmp_path / "both" / "bb").content["inputs"]
     assert set(inputs) == {"text.aa", "text.bb", "reference", "dictionary.bb"}
 

@@ -144,7 +144,11 @@ def train_lm(
         str, typer.Option(help="Of matrix products: float32, bfloat16, or auto: bfloat16 on an accelerator.")
     ] = "auto",
     start_from: Annotated[
-        Path | None, typer.Option(help="Trained model of another language: its recurrent layers are where this begins.")
+        Path | None,
+        typer.Option(
+            help="Trained model of another language, whose recurrent layers are where this begins; or of this one, to "
+            "go on from it."
+        ),
     ] = None,
     anchored_to: Annotated[
         Path | None,

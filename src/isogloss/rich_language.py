@@ -61,9 +61,10 @@ def lend(
         words = trained.vocabulary.words[: trained.model.word_types or None]
         pairs = dictionary_towards(dictionary, source=language, target=trained.language, target_words=words)
 
+    same = trained.language == language
+
     def transfer(model: Any, vocabulary: Any, vectors: Any) -> None:
         try:
-            same = trained.language == language
             start_from_model(model, vocabulary, vectors, reference=trained, dictionary=pairs, same_language=same)
         except AlignmentError as error:
             raise AlignmentError(f"Language model of {language!r}: {error}") from error
@@ -71,7 +72,8 @@ def lend(
     card: dict[str, Any] = {}
     starts = settings.start == "reference" or not anchored
     if starts:
-        card |= {"started_from": trained.language, "seed_pairs": "spelt alike" if pairs is None else "dictionary"}
+        alike = "its own" if same else "spelt alike"
+        card |= {"started_from": trained.language, "seed_pairs": alike if pairs is None else "dictionary"}
     if not anchored:
         return Lent(transfer=transfer if starts else None, card=card)
     if pairs is None:
