@@ -105,12 +105,12 @@ def train_polyglot(
                 f"Texts: found the language {language!r}. Expected a code of letters, digits, _ and -, such as en. "
                 f"Rename it."
             )
-    own = texts[processes.rank :: processes.world]
-    if not own:
+    if len(texts) < processes.world:
         raise TrainingError(
             f"Texts: found those of {len(texts)} languages, to be shared by {processes.world} processes. Expected a "
             f"language or more for each. Start fewer processes."
         )
+    own = texts[processes.rank :: processes.world]
     to_learn = {
         one.language: TextToLearn.read(
             TextFile(one.text, one.language, one.tokenised, settings.held_out_every, one.max_sentences), settings
