@@ -118,7 +118,7 @@ class Checkpoints:
             yield from self._usable(complain)
             return
         found = {values["step"]: (path, tensors, values) for path, tensors, values in self._usable(complain)}
-        steps = torch.tensor([*found, *[0] * KEPT][:KEPT])
+        steps = torch.tensor([*found, *[0] * KEPT][:KEPT], device=self.processes.device)
         everywhere = self.processes.gather(steps, dim=0).tolist()
         for step in sorted(found, reverse=True):
             if everywhere.count(step) == self.processes.world:

@@ -67,13 +67,13 @@ class Processes:
         return total.tolist()
 
     def sum_of(self, value: Tensor) -> Tensor:
-        """Return the sum over processes of a tensor of one shape."""
+        """Return the sum over processes of a tensor, on the device where it is."""
         if self.world == 1:
             return value
-        total = value.clone()
+        total = value.to(self.device, copy=True)
         with _others_alive():
             distributed.all_reduce(total)
-        return total
+        return total.to(value.device)
 
     def average_gradients(self, parameters: Sequence[nn.Parameter], numbers: Sequence[float]) -> list[float]:
         """Replace each gradient by its mean over processes; return the sums of some numbers, in the same exchange.
