@@ -238,3 +238,41 @@ def test_layers_that_the_model_has_not_are_refused(command, model, mappings, tex
         f"{folder}: maps vectors of layer 7, width 16; the model gives layers 0 to 2, width 16. Expected an alignment "
         "of this model's vectors. Name another one, or align again."
     )
+
+
+@pytest.fixture
+def another(model, tmp_path) -> Path:
+    """A model of the same shape with another key, as one has that was trained anew."""
+    folder = tmp_path / "another"
+    shutil.copytree(model, folder)
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"key": "0" * 64}), encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["plain", "senses"])
+def test_a_warning_tells_of_vectors_that_another_model_made(
+    command, model, another, mappings, text, tmp_path, caplog, kind
+):
+    told = f"{mappings[kind]}: was found between anchors that another model than {another} gathered."
+    assert command("translate", another, text, "--alignment", mappings[kind]).status == 0
+    embed = ("embed", another, text, "-o", tmp_path / "vectors.safetensors", "--aligned", mappings[kind])
+    assert command(*embed).status == 0
+    assert [told in message for message in caplog.messages] == [True, True]
+    caplog.clear()
+    assert command("translate", model, text, "--alignment", mappings[kind]).status == 0
+    assert caplog.messages == []
+
+
+def test_a_shrunk_model_is_no_other_one(command, model, mappings, text, tmp_path, caplog):
+    shrunk = tmp_path / "shrunk"
+    assert command("shrink-lm", model, "-o", shrunk).status == 0
+    assert command("translate", shrunk, text, "--alignment", mappings["plain"]).status == 0
+    assert caplog.messages == []
+
+
+def test_notes_of_anchors_that_cannot_be_read_are_refused_in_one_line(command, model, mappings, text, tmp_path):
+    shutil.copytree(mappings["plain"], tmp_path / "mapping")
+    (tmp_path / "mapping" / "anchors.json").write_text('{"source": ', encoding="utf-8")
+    ended = command("embed", model, text, "-o", tmp_path / "v.safetensors", "--aligned", tmp_path / "mapping")
+    assert "anchors.json: " in refusal(ended)

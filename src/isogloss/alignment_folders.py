@@ -1,12 +1,14 @@
 """Folders of alignments, as `align` leaves them, opened together with the anchors between which they were found.
 
 Such a folder holds a folder ``layer-K`` for each layer, and in ``anchors.json`` where the anchors lie: ``source`` and
-``target``, paths that are absolute or relative to the folder, and ``source_key`` and ``target_key``, by which anchors
-that have changed are known. The folders of a run have no such file; the keys of their anchors stand in the manifest.
+``target``, paths that are absolute or relative to the folder; ``source_key`` and ``target_key``, by which anchors
+that have changed are known; and ``source_model`` and ``target_model``, the keys of the models that gathered them. The
+folders of a run have no such file; the keys of their anchors stand in the manifest.
 Where a dictionary was given, ``fitted.txt`` holds its words of the source, a line each.
 """
 
 import json
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from isogloss.lexicon.anchors import Anchors
     from isogloss.lexicon.senses import SenseAnchors
     from isogloss.mapping.alignment import Alignment
+
+log = logging.getLogger(__name__)
 
 ANCHORS = "anchors.json"
 """The file in which a folder of alignments names its anchors."""
@@ -181,6 +185,31 @@ def check_fits(encoder: "Encoder", alignment: "Alignment", *, folder: Path) -> N
         )
 
 
+def warn_of_another_model(model: Path, folder: Path, *, side: str) -> None:
+    """Warn if it was another model that gathered the anchors between which alignments were found.
+
+    Its vectors may have the same layers and widths and yet mean something else. Where nobody noted the model, nothing
+    is said; a model and what `shrink_lm` made of it are one.
+
+    Args:
+        model: Folder of the model whose vectors are to be mapped.
+        folder: Of the alignments.
+        side: ``source`` or ``target``, where this model's language is.
+
+    Raises:
+        ArtifactError: What the folder notes cannot be read.
+    """
+    gathered_by = _noted(Path(folder)).get(f"{side}_model")
+    manifest = read_manifest(model)
+    if gathered_by not in (None, manifest.key, manifest.content["inputs"].get("encoder")):
+        log.warning(
+            "%s: was found between anchors that another model than %s gathered. Expected this one: to another, numbers "
+            "mean something else. Name that model, or gather anchors with this one and align again.",
+            folder,
+            model,
+        )
+
+
 Read = Callable[..., Sequence[Any]]
 """Reads the anchors of every layer from a path, given their language."""
 
@@ -213,17 +242,27 @@ def _open_side(
 
 def _named(folder: Path, side: str) -> tuple[Path | None, tuple[str, ...]]:
     """Return where a folder says that its anchors lie, and the keys that they may have; without keys, any."""
+    noted = _noted(folder)
+    if noted:
+        return folder / noted[side], (noted[f"{side}_key"],)
+    if not (folder / MANIFEST).exists():
+        return None, ()
+    manifest = read_manifest(folder)
+    # Published matrices came without anchors, so any may be looked at with them.
+    made_here = manifest.content["settings"].get("method") != "published"
+    return None, tuple(manifest.content["inputs"].values()) if made_here else ()
+
+
+def _noted(folder: Path) -> dict[str, str]:
+    """Read what a folder notes of its anchors; nothing if it has no such file."""
     path = folder / ANCHORS
     if not path.is_file():
-        if not (folder / MANIFEST).exists():
-            return None, ()
-        manifest = read_manifest(folder)
-        # Published matrices came without anchors, so any may be looked at with them.
-        made_here = manifest.content["settings"].get("method") != "published"
-        return None, tuple(manifest.content["inputs"].values()) if made_here else ()
+        return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return folder / str(content[side]), (str(content[f"{side}_key"]),)
+        for side in ("source", "target"):
+            content[side], content[f"{side}_key"] = str(content[side]), str(content[f"{side}_key"])
+        return content
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtifactError(
             f"{path}: cannot be read ({type(error).__name__}: {error}). It holds source, target, source_key and "

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from isogloss.alignment_folders import check_fits, open_alignments
+from isogloss.alignment_folders import check_fits, open_alignments, warn_of_another_model
 from isogloss.commands import checked, readable, sound_model
 from isogloss.compute.settings import ComputeSettings
 from isogloss.compute.workers import Event
@@ -105,7 +105,11 @@ def embed(
             f"--layer: found {wrong}. Expected 0 (characters) to {encoder.layers - 1}, the last layer of {model}. "
             f"Change it."
         )
-    maps, aligned_to = _maps(encoder, Path(aligned), chosen) if aligned is not None else ({}, None)
+    maps, aligned_to = {}, None
+    if aligned is not None:
+        maps, aligned_to = _maps(encoder, Path(aligned), chosen)
+        side = "target" if encoder.language == aligned_to else "source"
+        warn_of_another_model(Path(model), Path(aligned), side=side)
     file_of_text = TextFile(Path(text), encoder.language, tokenised)
     name = Path(out).name
     on_event({"event": "run", "recipe": name, "stages": [name], "kept": []})

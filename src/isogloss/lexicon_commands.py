@@ -331,6 +331,14 @@ def key_of_anchors(path: Path) -> str:
     return manifest.key if manifest.kind in KINDS else read_manifest(path, kind="anchors").key
 
 
+def model_of_anchors(path: Path) -> str | None:
+    """Return the key of the language model whose vectors became a folder of anchors; None where nobody noted it."""
+    if not (Path(path) / MANIFEST).exists():
+        return None
+    inputs = read_manifest(Path(path)).content["inputs"]
+    return next((key for name, key in inputs.items() if name == "encoder" or name.startswith("encoders/")), None)
+
+
 def _share_of(text: str) -> tuple[int, int]:
     """Read ``I/N``."""
     number, slash, of = text.partition("/")

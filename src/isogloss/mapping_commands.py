@@ -11,7 +11,7 @@ from isogloss.commands import checked, hash_of_text, readable, sound_model
 from isogloss.compute.settings import ComputeSettings
 from isogloss.compute.workers import Event, Task, run_tasks
 from isogloss.errors import RecipeError
-from isogloss.lexicon_commands import OnEvent, key_of_anchors
+from isogloss.lexicon_commands import OnEvent, key_of_anchors, model_of_anchors
 from isogloss.mapping_stage import LOWEST_LAYER, Contexts, make_alignments
 from isogloss.sense_commands import both_hold_senses, settings_on_senses
 from isogloss.stage import FORMATS
@@ -104,6 +104,7 @@ def align(
     if guide is None and method in ("self-learning", "adversarial"):
         guide = LOWEST_LAYER
     keys = {"source_key": key_of_anchors(source), "target_key": key_of_anchors(target)}
+    gathered_by = {"source_model": model_of_anchors(source), "target_model": model_of_anchors(target)}
     inputs = {"source_anchors": keys["source_key"], "target_anchors": keys["target_key"]}
     for name, path in (("dictionary", dictionary), ("test_dictionary", test)):
         if path is not None:
@@ -132,7 +133,7 @@ def align(
         "settings": settings,
         "guide": None if guide == "own" else guide,
         "contexts": contexts,
-        "keys": keys,
+        "keys": keys | {name: key for name, key in gathered_by.items() if key is not None},
         "seed": seed,
     }
     content = {"reversed_columns": turned, "method": settings.model_dump(mode="json"), "seed": seed}

@@ -129,7 +129,7 @@ def make_alignments(
         guide: Where roads look for more pairs: a layer's number, ``lowest``, or two folders of other vectors of the
             same languages. Without one, every layer by itself.
         contexts: Models and texts, for the roads that look at words in context.
-        keys: Of both anchors, noted with their places in ``anchors.json``.
+        keys: Of both anchors, and of the models that gathered them, noted with their places in ``anchors.json``.
         opened: Both anchors, where they have been read already.
         seed: Every random choice follows from it.
     """

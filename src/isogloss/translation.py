@@ -10,7 +10,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isogloss.alignment_folders import check_fits, choose_layer, open_alignments, with_anchors_or_senses
+from isogloss.alignment_folders import (
+    check_fits,
+    choose_layer,
+    open_alignments,
+    warn_of_another_model,
+    with_anchors_or_senses,
+)
 from isogloss.commands import checked, readable, sound_model
 from isogloss.compute.interruption import raise_if_stop_requested
 from isogloss.compute.settings import ComputeSettings
@@ -99,6 +105,7 @@ def translate(
             f"{chosen.target!r}. Expected the model of {chosen.source!r}. Name it, or align the other way round."
         )
     check_fits(encoder, chosen, folder=alignment)
+    warn_of_another_model(Path(model), Path(alignment), side="source")
     ((_, ours, theirs),) = with_anchors_or_senses(
         alignment, alignments, [number], source_anchors=source_anchors, target_anchors=target_anchors
     )
