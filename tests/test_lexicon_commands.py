@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tests.endings import below, refusal
 
 from isogloss.alignment_commands import judge, translate
 from isogloss.alignment_folders import open_alignments
@@ -25,17 +26,9 @@ from isogloss.mapping.alignment import Alignment, load_alignment, save_alignment
 CSLS_NEIGHBOURS = 10
 
 
-def below(folder: Path) -> set[str]:
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
-
-
 def refused(ended, words: str) -> None:
-    """Check that a command ended with one clear line and nothing on standard output."""
-    assert ended.status == 2, ended
-    assert ended.output == ""
-    assert "Traceback" not in ended.errors
-    assert len(ended.complaints) == 1, ended.errors
-    assert re.search(words, ended.complaints[0]), ended.complaints[0]
+    """Check how a command ended, and what its one line says."""
+    assert re.search(words, found := refusal(ended)), found
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.endings import below, refusal
 
 from isogloss.lexicon import anchor_sources
 from isogloss.lexicon.anchor_files import save_anchors
@@ -69,20 +70,6 @@ def write_dictionary(path: Path, rows: range, *, turned: bool = False) -> Path:
     lines = ((f"w{row}gl", f"w{row}es") for row in rows)
     path.write_text("".join("\t".join(reversed(line) if turned else line) + "\n" for line in lines), encoding="utf-8")
     return path
-
-
-def below(folder: Path) -> set[str]:
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
-
-
-def refusal(ended, *, status: int = 2) -> str:
-    """Check that a command ended as it should, and return its one complaint."""
-    assert ended.status == status, ended
-    assert "Traceback" not in ended.errors
-    assert ended.output == ""
-    assert len(ended.complaints) == 1, ended.errors
-    assert ended.errors.splitlines()[-1] == ended.complaints[0]
-    return ended.complaints[0].removeprefix("isogloss: ")
 
 
 def is_planted(folder: Path, *layers: int) -> bool:

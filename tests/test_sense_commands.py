@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.endings import below, refusal
 
 from isogloss.artifacts import read_manifest
 from isogloss.encoders.elmo.embedder import ELMoEncoder
@@ -25,19 +26,6 @@ WIDTH, CLEAR, AMBIGUOUS = 6, 24, 4
 
 def settings_of(options: dict[str, float]) -> list[str]:
     return [word for name, value in options.items() for word in ("--set", f"{name}={value}")]
-
-
-def below(folder: Path) -> set[str]:
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
-
-
-def refusal(ended) -> str:
-    """Check that a command ended with one clear line and nothing on standard output, and return the line."""
-    assert ended.status == 2, ended
-    assert ended.output == ""
-    assert "Traceback" not in ended.errors
-    assert len(ended.complaints) == 1, ended.errors
-    return ended.complaints[0].removeprefix("isogloss: ")
 
 
 # Gathering

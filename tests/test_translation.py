@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.endings import refusal
 
 from isogloss.corpus.sentence import Sentence
 from isogloss.encoders.elmo.embedder import ELMoEncoder
@@ -21,15 +22,6 @@ from isogloss.sense_commands import sense_anchors
 
 EASY = {"min_count": 20, "strictness": 0, "least_gap": 0, "min_share": 0.01, "occurrences": 60}
 """Settings under which the contexts of an untrained model are divided, too."""
-
-
-def refusal(ended) -> str:
-    """Check that a command ended with one clear line and nothing on standard output, and return the line."""
-    assert ended.status == 2, ended
-    assert ended.output == ""
-    assert "Traceback" not in ended.errors
-    assert len(ended.complaints) == 1, ended.errors
-    return ended.complaints[0].removeprefix("isogloss: ")
 
 
 @pytest.fixture(scope="module")
