@@ -5,18 +5,17 @@ speaks to people; the others train their share of every batch, see `compute/proc
 """
 
 import json
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isogloss.artifacts import only_writer, read_manifest, remove_drafts_of, up_to_date
 from isogloss.commands import checked, hash_of_text, readable, sound_model
-from isogloss.compute.interruption import graceful_interrupt
 from isogloss.compute.settings import ComputeSettings
-from isogloss.compute.workers import Event, Task, run_tasks
+from isogloss.compute.workers import Event, Task, run_tasks, take_part
 from isogloss.errors import OutputError, RecipeError
 from isogloss.plan_contents import training_of
 from isogloss.recipe import LanguageCorpus
@@ -145,7 +144,7 @@ def train_lm(
             if processes.first:
                 _run_alone(replace(stage, arguments=arguments), out, threads=threads, on_event=on_event)
             else:
-                _help(arguments, threads=threads)
+                take_part(partial(make_encoder, None, **arguments), threads=threads)  # the first one saves
         elif processes.first:
             forget_checkpoints(arguments["checkpoints"], stage.key)
         return ELMoEncoder.load(out).card if processes.first else {}
@@ -256,15 +255,3 @@ def _run_alone(stage: Stage, out: Path, *, threads: int, on_event: Callable[[Eve
         on_event({"event": "run", "recipe": stage.name, "stages": [stage.name], "kept": []})
         task = Task(stage.name, run_stage, {"stage": stage, "folder": out.parent})
         run_tasks([task], workers=0, threads=threads, on_event=on_event)
-
-
-def _help(arguments: dict[str, Any], *, threads: int) -> None:
-    """Train the share of a process that is not the first; what it learns, the first one saves."""
-    import torch
-
-    torch.set_num_threads(threads)
-    with graceful_interrupt():
-        try:
-            make_encoder(None, **arguments)
-        except KeyboardInterrupt:
-            os._exit(130)  # the first process tells

@@ -6,12 +6,12 @@ layers are the same. See `encoders/elmo/polyglot.py`.
 Started by `torchrun`, each process trains some of the languages and writes their folders; the first one speaks.
 """
 
-import os
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import geometric_mean
 from typing import TYPE_CHECKING, Any
@@ -27,9 +27,8 @@ from isogloss.artifacts import (
     up_to_date,
 )
 from isogloss.commands import checked, hash_of_text, readable
-from isogloss.compute.interruption import graceful_interrupt
 from isogloss.compute.settings import ComputeSettings
-from isogloss.compute.workers import Event, Task, report, run_tasks
+from isogloss.compute.workers import Event, Task, report, run_tasks, take_part
 from isogloss.errors import OutputError, RecipeError
 from isogloss.language_models import built_on_model, settings_of
 from isogloss.plan_contents import training_of
@@ -228,7 +227,7 @@ def train_polyglot(
             if processes.first:
                 _run_first(asked, threads=threads, on_event=on_event)
             else:
-                _help(asked, threads=threads)
+                take_part(partial(_make, asked), threads=threads)
         processes.wait_for_all()
         if not processes.first:
             return {}
@@ -261,18 +260,6 @@ def _run_first(asked: _Asked, *, threads: int, on_event: Callable[[Event], None]
         run_tasks([task], workers=0, threads=threads, on_event=on_event)
 
 
-def _help(asked: _Asked, *, threads: int) -> None:
-    """Train in a process that is not the first."""
-    import torch
-
-    torch.set_num_threads(threads)
-    with graceful_interrupt():
-        try:
-            _make(asked)
-        except KeyboardInterrupt:
-            os._exit(130)  # the first process tells
-
-
 def _make(asked: _Asked) -> None:
     """Train, and write the folder of every language that this process has."""
     from isogloss.compute.checkpoints import Checkpoints
@@ -281,7 +268,6 @@ def _make(asked: _Asked) -> None:
 
     pace = Pace()
     perplexities: dict[str, float] = {}
-    first = asked.processes.first
 
     def note(found: Mapping[str, Any]) -> None:
         for direction in ("forward", "backward"):
@@ -290,8 +276,7 @@ def _make(asked: _Asked) -> None:
 
     def tell(step: Any, steps: int) -> None:
         per_step = len(asked.corpora) * asked.settings.rows * asked.settings.unroll
-        if first:
-            pace(step, steps, unit="words", per_step=per_step, **(perplexities if step.score is not None else {}))
+        pace(step, steps, unit="words", per_step=per_step, **(perplexities if step.score is not None else {}))
 
     texts, cards = [], {}
     for language, corpus in asked.corpora.items():
@@ -334,5 +319,4 @@ def _make(asked: _Asked) -> None:
             inputs=asked.inputs,
             seed=asked.seed,
         )
-        if first:
-            report("written", language=language)
+        report("written", language=language)

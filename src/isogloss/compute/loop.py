@@ -218,18 +218,21 @@ def _clip_gradients(
         limit: Of the norm.
         processes: Those that train together.
     """
-    gradients = [parameter.grad for parameter in (*shared, *own) if parameter.grad is not None]
+    norm = _norm(shared)
     if own and processes.world > 1:
-        alone = [parameter.grad for parameter in own if parameter.grad is not None]
-        for gradient in alone:
-            gradient /= processes.world
-        (squares,) = processes.sums([float(nn.utils.get_total_norm(alone)) ** 2])
-        common = nn.utils.get_total_norm([parameter.grad for parameter in shared if parameter.grad is not None])
-        norm = (common**2 + squares) ** 0.5
-    else:
-        norm = nn.utils.get_total_norm(gradients)
+        for parameter in own:
+            if parameter.grad is not None:
+                parameter.grad /= processes.world
+        (squares,) = processes.sums([float(_norm(own)) ** 2])
+        norm = (norm**2 + squares) ** 0.5
+    elif own:
+        norm = _norm((*shared, *own))
     nn.utils.clip_grads_with_norm_((*shared, *own), limit, norm)
     return norm
+
+
+def _norm(parameters: Sequence[nn.Parameter]) -> Tensor:
+    return nn.utils.get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
 
 
 def _not_finite(name: str, value: float, progress: Progress, settings: LoopSettings, data: str) -> TrainingError:

@@ -56,6 +56,21 @@ def report(event: str, **values: Any) -> None:
     _send({"time": time.time(), "task": _task_name, "event": event, **values})
 
 
+def take_part(work: Callable[[], object], *, threads: int) -> None:
+    """Do this process's share of what several do together, where another process speaks to people.
+
+    Stopped, it ends without a word: the one that speaks tells.
+    """
+    import torch
+
+    torch.set_num_threads(threads)
+    with graceful_interrupt():
+        try:
+            work()
+        except KeyboardInterrupt:
+            os._exit(130)
+
+
 def run_tasks(
     tasks: Sequence[Task],
     *,
