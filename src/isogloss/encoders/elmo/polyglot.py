@@ -6,8 +6,7 @@ the loss is the mean of theirs. What comes out is an ordinary model for each lan
 for languages that were trained apart; only that their recurrent layers are equal.
 
 Several processes share the languages: each holds the models of its own, and the recurrent layers, whose gradients alone
-travel. So two processes read nearly twice as much as one, where sharing the rows of every batch would have every
-language's words and softmax travel, too.
+travel. To share the rows of every batch would have every language's words and softmax travel, too.
 
 Received: texts. Handed on: an encoder for each language.
 
