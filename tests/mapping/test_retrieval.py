@@ -16,6 +16,7 @@ from isogloss.mapping.fit import fit_procrustes
 from isogloss.mapping.normalisation import normalise
 from isogloss.mapping.retrieval import (
     BLOCK,
+    BLOCKS_A_NUMBER,
     TranslationScores,
     _largest,
     in_one_space,
@@ -278,7 +279,7 @@ def test_searching_both_ways_leaves_its_arguments_alone(held):
     assert torch.equal(theirs, normal(2, 30, 4))
 
 
-@given(st.integers(0, 10_000), st.integers(1, 4), st.integers(1, 14 * BLOCK), st.integers(1, 6), st.booleans())
+@given(st.integers(0, 10_000), st.integers(1, 4), st.integers(1, 3 * BLOCKS_A_NUMBER * BLOCK), st.integers(1, 6), st.booleans())
 @settings(deadline=None, max_examples=150)
 def test_the_largest_numbers_are_those_of_a_whole_sort(seed, rows, columns, count, ties):
     numbers = normal(seed, rows, columns)
