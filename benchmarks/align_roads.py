@@ -47,6 +47,8 @@ def our_roads() -> dict[str, tuple[Any, str]]:
             "dictionary",
         ),
         "procrustes + weighting": (ProcrustesSettings(**centred, weighting=0.3, prior=0.0), "dictionary"),
+        "procrustes + weighting, 0.15": (ProcrustesSettings(**centred, weighting=0.15, prior=0.0), "dictionary"),
+        "procrustes + weighting, 0.5": (ProcrustesSettings(**centred, weighting=0.5, prior=0.0), "dictionary"),
         "procrustes + weighting, held out": (ProcrustesSettings(**centred, prior=0.0), "dictionary"),
         "procrustes + refine + weighting": (ProcrustesSettings(**best, prior=0.0), "dictionary"),
         "procrustes, prior": (ProcrustesSettings(**centred, prior="auto", weighting=0.0), "dictionary"),

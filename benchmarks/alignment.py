@@ -48,7 +48,7 @@ from isogloss.mapping.contextual_pairs import dictionary_from_links, fit_context
 from isogloss.mapping.fit import fit_alignment, fit_induced
 from isogloss.mapping.induction import Induced, induce_dictionary
 from isogloss.mapping.retrieval import Metric, translation_precision
-from isogloss.mapping.settings import ParallelSettings, ProcrustesSettings, SelfLearningSettings
+from isogloss.mapping.settings import AdversarialSettings, ParallelSettings, ProcrustesSettings, SelfLearningSettings
 from isogloss.mapping.word_retrieval import Measure, RetrievalScores, retrieve_words
 
 Record = dict[str, Any]
@@ -80,6 +80,12 @@ ROADS = (
     *(
         Road(name, settings, given, guide_layer=0 if given == "nothing" else None)
         for name, (settings, given) in our_roads().items()
+    ),
+    Road(
+        "adversarial, small game",
+        AdversarialSettings(restarts=3, epochs=3, epoch_words=200_000, discriminator_width=512),
+        "nothing",
+        guide_layer=0,
     ),
     Road("parallel text", ParallelSettings(prior=0.0), "parallel text"),
     Road("parallel text, prior", ParallelSettings(), "parallel text"),
@@ -179,22 +185,22 @@ class Materials:
         if road.given == "parallel text":
             alignments, seconds = self._in_context(pair, road.settings)
             return Taken(alignments[layer], before + seconds, dictionary)
-        if road.guide_layer is not None and isinstance(road.settings, SelfLearningSettings):
+        if road.guide_layer is not None:
             # The search knows nothing of how the map is made of what it finds, and is done once for all layers.
-            search = road.settings.model_copy(update={"prior": 0.0, "weighting": 0.0})
+            of_the_map = {"prior", "weighting"} & type(road.settings).model_fields.keys()
+            search = road.settings.model_copy(update=dict.fromkeys(of_the_map, 0.0))
             induced, seconds = self._induced(pair, search, road.guide_layer, seed)
             if isinstance(induced, AlignmentError):
                 raise induced
             return Taken(
                 fit_induced(both[0][layer], both[1][layer], induced=induced, settings=road.settings), seconds, None
             )
-        guide = None if road.guide_layer is None else (both[0][road.guide_layer], both[1][road.guide_layer])
-        given = {"dictionary": dictionary, "settings": road.settings, "seed": seed, "guide": guide}
+        given = {"dictionary": dictionary, "settings": road.settings, "seed": seed}
         alignment, seconds = _timed(fit_alignment, both[0][layer], both[1][layer], **given)
         return Taken(alignment, before + seconds, dictionary)
 
     def _induce(
-        self, pair: str, settings: SelfLearningSettings, layer: int, seed: int
+        self, pair: str, settings: SelfLearningSettings | AdversarialSettings, layer: int, seed: int
     ) -> tuple[Induced | AlignmentError, float]:
         """Find pairs without a dictionary; or return why none could be found."""
         source, target = (self.anchors(language)[layer] for language in pair.split("-"))
