@@ -3,8 +3,8 @@
 ``geometry``  the shape of every language's space, layer by layer (`isogloss.lexicon.geometry`)
 ``roads``     precision@1 and @5 of word translation by every road in `ROADS`, on dictionaries that no road has seen,
               with the CPU seconds that the road took; a road that draws random numbers is taken with three seeds
-``contexts``  word-in-context retrieval on the parallel PUD trees, both ways, by CSLS and by cosine, without a map, with
-              Procrustes from a dictionary, and from parallel text
+``contexts``  word-in-context retrieval on the parallel PUD trees, both ways, without a map, with Procrustes from a
+              dictionary, and from parallel text; by CSLS, by cosine in the file of ``--json``
 
     python -m benchmarks.alignment DATA --anchors ANCHORS --models MODELS --json found.jsonl --parts geometry contexts
 
@@ -97,6 +97,7 @@ MAPS = {
     "none": None,
     "procrustes, dictionary": Road("procrustes", ProcrustesSettings(prior=0.0, weighting=0.0), "dictionary"),
     "procrustes, dictionary, prior": Road("procrustes", ProcrustesSettings(prior="auto", weighting=0.0), "dictionary"),
+    "procrustes, dictionary, prior held out": Road("procrustes", ProcrustesSettings(weighting=0.0), "dictionary"),
     "self-learning, identical words, prior": Road(
         "self-learning", SelfLearningSettings(weighting=0.0), "nothing", guide_layer=0
     ),
@@ -337,12 +338,7 @@ def geometry_table(records: Sequence[Record]) -> str:
         "… by tokens": lambda one: _number(one["token_distance_by_tokens"]),
         "homonyms' tokens": lambda one: _mean_sd(one, "homonym_distance"),
         "variance within types": lambda one: _number(one["within_type_share"]),
-        "self-similarity": lambda one: _mean_sd(one, "self_similarity"),
-        "random similarity": lambda one: _number(one["random_similarity"]),
         "isotropy": lambda one: _number(one["partition_isotropy"]),
-        "mean vector": lambda one: _number(one["mean_share"]),
-        "1st direction": lambda one: _number(one["first_share"]),
-        "first 10": lambda one: _number(one["first_ten_share"]),
         "effective rank": lambda one: f"{one['effective_rank']:.0f}",
     }
     rows = [[one["language"], str(one["layer"]), *(write(one) for write in columns.values())] for one in records]
@@ -359,29 +355,34 @@ def _number(value: float | None) -> str:
 
 
 def roads_table(records: Sequence[Record]) -> str:
-    """Write a line for each pair, layer and road, precision in per cent.
+    """Write a line for each pair and road: P@1 / P@5 in per cent, layer by layer.
 
-    A road that was taken once has its 95 % interval at 1; one with several seeds has mean ± standard deviation.
+    A road that was taken with several seeds has mean ± standard deviation. CPU seconds are the median over layers and
+    seeds.
     """
-    by_road: dict[tuple[str, ...], list[Record]] = {}
+    layers = sorted({one["layer"] for one in records})
+    by_road: dict[tuple[str, str], list[Record]] = {}
     for one in records:
-        by_road.setdefault((one["pair"], str(one["layer"]), one["road"], one["given"]), []).append(one)
+        by_road.setdefault((one["pair"], one["road"]), []).append(one)
     rows = []
     for place, taken in by_road.items():
+        cells = [_precisions([one for one in taken if one["layer"] == layer]) for layer in layers]
         good = [one for one in taken if "error" not in one]
-        if not good:
-            rows.append([*place, taken[0]["error"].replace("|", "/"), "", "", "", "", ""])
-            continue
-        cells = [_percent_mean([one[f"P@{k}"] for one in good]) for k in AT]
-        if len(taken) == 1:
-            low, high = good[0]["P@1 interval"]
-            cells[0] += f" ({100 * low:.1f}–{100 * high:.1f})"
-        elif len(good) < len(taken):
-            cells[0] += f" ({len(good)} of {len(taken)} found)"
-        counts = [f"{good[0][name]:,}" for name in ("tested_words", "pairs", "seen_test_words")]
-        rows.append([*place, *cells, *counts, f"{statistics.mean(one['cpu_seconds'] for one in good):.1f}"])
-    head = ["pair", "layer", "road", "given", "P@1", "P@5", "words tested", "pairs given", "test words seen", "CPU s"]
-    return table(head, rows)
+        seconds = f"{statistics.median(one['cpu_seconds'] for one in good):.1f}" if good else "–"
+        words = f"{good[0]['tested_words']:,}" if good else "–"
+        rows.append([*place, *cells, seconds, words])
+    told = dict.fromkeys(f"{one['pair']}, {one['road']}: {one['error']}" for one in records if "error" in one)
+    head = ["pair", "road", *(f"layer {layer}" for layer in layers), "CPU s", "words"]
+    return "\n\n".join([table(head, rows), *told])
+
+
+def _precisions(taken: Sequence[Record]) -> str:
+    """Write P@1 / P@5 of a road in one layer, from all its seeds."""
+    good = [one for one in taken if "error" not in one]
+    if not good:
+        return "refused" if taken else "–"
+    some = f" ({len(good)} of {len(taken)} seeds)" if len(good) < len(taken) else ""
+    return " / ".join(_percent_mean([one[f"P@{k}"] for one in good]) for k in AT) + some
 
 
 def _percent_mean(values: Sequence[float]) -> str:
@@ -390,25 +391,19 @@ def _percent_mean(values: Sequence[float]) -> str:
 
 
 def contexts_table(records: Sequence[Record]) -> str:
-    """Write a line for each pair, layer and map: per cent found both ways by both metrics, with 95 % intervals.
+    """Write a line for each pair, layer and map: per cent found from source to target / from target to source, by CSLS.
 
     In the layer without context all occurrences of a form are one vector, so there only the form can be found.
     """
-    measures = get_args(Measure)
-    tables = []
-    for metric in get_args(Metric):
-        rows = []
-        for one in records:
-            row = [one["pair"], str(one["layer"]), one["map"], f"{one['words']:,}"]
-            for shares in one[metric]:
-                for measure in measures:
-                    share, low, high = (100 * value for value in shares[measure])
-                    known = one["layer"] > 0 or measure == "form"
-                    row.append(f"{share:.1f} ({low:.1f}–{high:.1f})" if known else "–")
-            rows.append(row)
-        heads = [f"{arrow} {measure}" for arrow in "→←" for measure in measures]
-        tables.append(f"{metric}:\n\n" + table(["pair", "layer", "map", "words", *heads], rows))
-    return "\n\n".join(tables)
+    rows = []
+    for one in records:
+        row = [one["pair"], str(one["layer"]), one["map"], f"{one['words']:,}"]
+        for measure in ("occurrence", "form"):
+            known = one["layer"] > 0 or measure == "form"
+            both = " / ".join(f"{100 * shares[measure][0]:.1f}" for shares in one["csls"])
+            row.append(both if known else "–")
+        rows.append(row)
+    return table(["pair", "layer", "map", "words", "occurrence, → / ←", "type, → / ←"], rows)
 
 
 PARTS: dict[str, tuple[Callable[..., list[Record]], Callable[..., str]]] = {
