@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,33 @@ def test_parallel_sentences_say_how_many_pairs_of_words_were_used(command, words
     told = [f"qel→qal layer {row['layer']}: {row['usable_pairs']} pairs used" for row in rows]
     assert ended.output.splitlines() == told
     assert load_alignment(tmp_path / "mapping" / "layer-1").orthogonality_gap < 1e-10
+
+
+def test_models_of_other_languages_than_the_anchors_are_refused(command, words, parallel, tmp_path):
+    words[6], words[8] = words[8], words[6]
+    ended = command(*words, "--parallel", parallel, "--turned", "--few-pairs")
+    assert ended.status == 2
+    (complaint,) = ended.complaints
+    assert re.search(
+        r"^isogloss: --source-model: .*/encoders/qal is a model of 'qal', but the source anchors are of 'qel'\. "
+        r"Expected the model that gathered them\. Name it, or give the anchors of 'qal'\.$",
+        complaint,
+    ), complaint
+    assert not (tmp_path / "mapping").exists()
+
+
+def test_a_model_that_did_not_gather_the_anchors_is_warned_of(command, words, parallel, tiny_run, tmp_path, caplog):
+    shutil.copytree(tiny_run.folder / "encoders" / "qel", tmp_path / "qel")
+    manifest = json.loads((tmp_path / "qel" / "manifest.json").read_text(encoding="utf-8"))
+    (tmp_path / "qel" / "manifest.json").write_text(json.dumps(manifest | {"key": "another"}), encoding="utf-8")
+    ended = command(*words, "--parallel", parallel, "--turned", "--few-pairs")
+    assert ended.status == 0 and not caplog.messages
+    words[6] = tmp_path / "qel"
+    assert command(*words, "--parallel", parallel, "--turned", "--few-pairs").status == 0
+    (warning,) = caplog.messages
+    assert warning.startswith(
+        f"--source-model: the source anchors were gathered by another model than {tmp_path / 'qel'}. Expected this one"
+    )
 
 
 def test_the_game_can_be_played_with_words_in_context(command, words, tiny_run, tmp_path):

@@ -451,6 +451,9 @@ def test_word_vectors_become_anchors_of_layer_0(command, tmp_path):
         (("import-anchors", "{qel}", "-l", "qel"), r"lexicon/qel: is a folder of anchors of isogloss"),
         (("import-anchors", "{nowhere}", "-l", "xx"), r"nowhere: there is no such file or folder"),
         (("import-anchors", "{bad}", "-l", "xx"), r"bad\.txt:2: "),
+        (("import-anchors", "{bad}", "-l", "../es"), r"--language: found '\.\./es'\. Expected a code of letters"),
+        (("import-anchors", "{bad}", "-l", ""), r"--language: found ''\. Expected a code of letters"),
+        (("export-anchors", "{model}"), r"encoders/qel: holds 'encoder'\. Expected 'anchors'"),
         (("import-anchors", "{bad}", "-l", "xx", "--max-types", "0"), r"--max-types: found 0\."),
         (("export-anchors", "{nowhere}"), r"nowhere: no such folder"),
         (("export-anchors", "{spaces}"), r"the word 'a b' cannot be written"),
@@ -485,6 +488,7 @@ def test_what_cannot_be_brought_in_or_given_out_is_refused(command, tiny_run, tm
     save_alignment(tmp_path / "mapping" / "layer-1", moved)
     places = {"qel": tiny_run.folder / "lexicon" / "qel", "nowhere": tmp_path / "nowhere", "bad": tmp_path / "bad.txt"}
     places |= {"spaces": tmp_path / "spaces", "mapping": tmp_path / "mapping"}
+    places["model"] = tiny_run.folder / "encoders" / "qel"
     before = below(tmp_path)
     refused(command(*(word.format(**places) for word in words), "-o", tmp_path / "out"), message)
     assert below(tmp_path) == before

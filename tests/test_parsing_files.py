@@ -202,6 +202,17 @@ def test_conllu_in_raw_text_is_refused_by_its_line(parsed, options):
         parsed(without_newdoc(MIXED), **options)
 
 
+@pytest.mark.parametrize("options", [{"lines": True}, {"tokenised": True}])
+def test_text_right_below_conllu_is_not_lost(parsed, tmp_path, options):
+    faults: list[object] = []
+    block = word(1).rstrip("\n") + "\n2\ta damaged row\n"
+    with pytest.raises(PartlyDone, match=r"in.txt: 1 of its sentences could not be parsed"):
+        parsed("Ena dva.\n" + block + "Tri.\nPet.\n\nSem.\n", **options, on_fault=faults.append)
+    assert len(faults) == 1
+    found = read_conllu(tmp_path / "out.conllu")
+    assert [each.comment("text") for each in found] == ["Ena dva.", "Tri.", "Pet.", "Sem."]
+
+
 @pytest.mark.parametrize("options", [{}, {"lines": True}, {"tokenised": True}])
 def test_conllu_in_raw_text_is_told_of_once_and_left_out(parsed, tmp_path, options):
     faults: list[object] = []

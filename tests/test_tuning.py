@@ -58,7 +58,7 @@ def test_the_new_parser_has_seen_the_trees_and_all_else_is_as_it_was(command, mo
     ("words", "message"),
     [
         (("-l", "qco"), r"language 'qco': not among the models"),
-        (("-l", "qel", "--beside", "qal"), r"--beside: found 'qal'\. Expected KEY=VALUE"),
+        (("-l", "qel", "--beside", "qal"), r"--beside: found 'qal'\. Expected CODE=FILE"),
         (("-l", "qel", "--beside", "qel=some.conllu"), r"language 'qel': the parser did not learn from its trees"),
         (("-l", "qel", "--threads", "0"), r"threads: found 0"),
         (("-l", "qel", "--learning-rate", -1), r"learning_rate: found -1"),

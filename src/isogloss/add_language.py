@@ -8,7 +8,6 @@ goes on where it was stopped. When the bundle stands, the work folder goes.
 """
 
 import json
-import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,6 +36,7 @@ from isogloss.compute.workers import Event, Task, run_tasks
 from isogloss.errors import DataError, RecipeError
 from isogloss.expectation import expectation
 from isogloss.recipe import LanguageCorpus
+from isogloss.settings import is_code
 from isogloss.stage import run_stage
 
 MODELS = "models"
@@ -162,7 +162,7 @@ def add_language(
 
 def _check_code(language: str) -> None:
     """Refuse a code that cannot name a folder of a bundle."""
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", language) or language in (PARSER, ALIGNMENTS, ANCHORS):
+    if not is_code(language) or language in (PARSER, ALIGNMENTS, ANCHORS):
         raise RecipeError(
             f"language {language!r}: names a folder of models. Expected a code of letters, digits and dashes, such as "
             f"gl. Choose one."

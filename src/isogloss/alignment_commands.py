@@ -4,6 +4,7 @@ As in `commands`, each receives paths and plain values, makes one artifact or an
 want to know of it.
 """
 
+import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -20,6 +21,8 @@ from isogloss.mapping_stage import unseen_words
 from isogloss.recipe import LanguageCorpus
 from isogloss.stage import FORMATS
 from isogloss.stages import SECONDS_BETWEEN_REPORTS, read_dictionary_of, read_text_of
+
+log = logging.getLogger(__name__)
 
 PRECISION_AT = (1, 5, 10)
 METRICS = ("csls", "cosine")
@@ -77,6 +80,11 @@ def translate(
     places = [row for row in rows if row is not None]
     if len(places) < len(asked):
         missing = [word for word in asked if word not in ours]
+        if names := next(filter(None, map(ours.senses_of, missing)), ()):
+            raise VectorsError(
+                f"{folder}, layer {chosen}: {names[0].rpartition('#')[0]} has an anchor for each of its senses. "
+                f"Expected one of {', '.join(names)}. Name those that you mean."
+            )
         raise VectorsError(
             f"{folder}, layer {chosen}: no anchor of {', '.join(missing[:5])}{', …' if len(missing) > 5 else ''}. "
             f"Expected words among the {len(ours)} types of {alignment.source} that have one. Leave these out, or "
@@ -366,6 +374,9 @@ def draw_contexts(
     on_event({"event": "run", "recipe": Path(out).name, "stages": names, "kept": []})
     tasks = [Task(name, gather, {"place": place}) for place, name in enumerate(names)]
     run_tasks(tasks, workers=0, threads=threads, on_event=on_event)
+    for text, by_word in zip(texts, found, strict=True):
+        if missing := [word for word, vectors in by_word.items() if not len(vectors)]:
+            log.warning("%s: %s: no occurrence; the figure shows the other words.", text, ", ".join(missing))
     figure = draw_context_map(
         found[0],
         found[1],

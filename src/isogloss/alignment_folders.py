@@ -185,6 +185,12 @@ def check_fits(encoder: "Encoder", alignment: "Alignment", *, folder: Path) -> N
         )
 
 
+def may_have_gathered(model: Path, key: str | None) -> bool:
+    """Whether a model, or what it was shrunk from, has the key of the one that gathered some anchors; None is any."""
+    manifest = read_manifest(model)
+    return key in (None, manifest.key, manifest.content["inputs"].get("encoder"))
+
+
 def warn_of_another_model(model: Path, folder: Path, *, side: str) -> None:
     """Warn if it was another model that gathered the anchors between which alignments were found.
 
@@ -199,9 +205,7 @@ def warn_of_another_model(model: Path, folder: Path, *, side: str) -> None:
     Raises:
         ArtifactError: What the folder notes cannot be read.
     """
-    gathered_by = _noted(Path(folder)).get(f"{side}_model")
-    manifest = read_manifest(model)
-    if gathered_by not in (None, manifest.key, manifest.content["inputs"].get("encoder")):
+    if not may_have_gathered(model, _noted(Path(folder)).get(f"{side}_model")):
         log.warning(
             "%s: was found between anchors that another model than %s gathered. Expected this one: to another, numbers "
             "mean something else. Name that model, or gather anchors with this one and align again.",

@@ -205,7 +205,7 @@ def open_bundle(folder: Path | str | None = None) -> Bundle:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ArtifactError(
             f"{folder}: no models to parse with (no {BUNDLE}). Expected a folder that isogloss make-bundle or "
-            f"add-language wrote. Name one with --models or {VARIABLE}."
+            f"add-language wrote. Name one with --models (add-language: --to) or {VARIABLE}."
         ) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(

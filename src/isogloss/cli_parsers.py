@@ -73,7 +73,9 @@ def tune_parser(
             out,
             language=language,
             models=models,
-            others={code: Path(str(file)) for code, file in options_of(beside, option="--beside").items()},
+            others={
+                code: Path(str(file)) for code, file in options_of(beside, option="--beside", form="CODE=FILE").items()
+            },
             tuning={name: value for name, value in given.items() if value is not None},
             licence=licence,
             threads=threads,

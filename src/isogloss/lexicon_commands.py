@@ -14,6 +14,7 @@ from isogloss.compute.settings import ComputeSettings
 from isogloss.compute.workers import Event, Task, run_tasks
 from isogloss.errors import ArtifactError, RecipeError, TextError
 from isogloss.recipe import LanguageCorpus
+from isogloss.settings import is_code
 from isogloss.stage import FORMATS
 from isogloss.stages import make_anchors, make_static
 
@@ -267,6 +268,8 @@ def import_anchors(path: Path, out: Path, *, language: str, max_types: int | Non
     from isogloss.lexicon.anchor_files import save_anchors
     from isogloss.lexicon.anchor_sources import is_ours, open_anchors
 
+    if not is_code(language):
+        raise RecipeError(f"--language: found {language!r}. Expected a code of letters, digits, _ and -. Change it.")
     if max_types is not None and max_types < 1:
         raise RecipeError(f"--max-types: found {max_types}. Expected 1 or more. Change it.")
     if is_ours(path):
@@ -302,7 +305,7 @@ def export_anchors(folder: Path, out: Path) -> None:
     from isogloss.lexicon.anchor_files import load_all_anchors
     from isogloss.lexicon.published_anchors import write_published_anchors
 
-    manifest = read_manifest(Path(folder))
+    manifest = read_manifest(Path(folder), kind="anchors")
     check_files(Path(folder), manifest)
     found = load_all_anchors(folder)
     build_artifact(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from isogloss.alignment_folders import may_have_gathered
 from isogloss.artifacts import Manifest, build_artifact, check_place
 from isogloss.commands import checked, hash_of_text, readable, sound_model
 from isogloss.compute.settings import ComputeSettings
@@ -15,6 +16,7 @@ from isogloss.lexicon_commands import OnEvent, key_of_anchors, model_of_anchors
 from isogloss.mapping_stage import LOWEST_LAYER, Contexts, make_alignments
 from isogloss.sense_commands import both_hold_senses, settings_on_senses
 from isogloss.stage import FORMATS
+from isogloss.stages import language_of_model
 
 Method = Literal["procrustes", "rcsls", "self-learning", "adversarial", "parallel"]
 """The roads, as the command line calls them."""
@@ -119,6 +121,9 @@ def align(
     if isinstance(guide, tuple):
         inputs |= {"source_guide": key_of_anchors(guide[0]), "target_guide": key_of_anchors(guide[1])}
     ours, theirs = open_anchors(source, language=source_language), open_anchors(target, language=target_language)
+    if models is not None:
+        languages = ours[0].language, theirs[0].language
+        _check_models(models, languages, (gathered_by["source_model"], gathered_by["target_model"]))
     if chooses_seed:
         settings = settings.model_copy(update={"seed_pairs": _seed_that_is_there(ours[0], theirs[0])})
     arguments = {
@@ -231,6 +236,27 @@ def _contexts(
     return Contexts(models, parallel=parallel, reversed_columns=turned, texts=texts)
 
 
+def _check_models(
+    models: tuple[Path, Path], languages: tuple[str, str], gathered_by: tuple[str | None, str | None]
+) -> None:
+    """Refuse models of other languages than the anchors', and warn of models that did not gather them."""
+    for side, model, language, key in zip(("source", "target"), models, languages, gathered_by, strict=True):
+        found = language_of_model(model)
+        if found != language:
+            raise RecipeError(
+                f"--{side}-model: {model} is a model of {found!r}, but the {side} anchors are of {language!r}. "
+                f"Expected the model that gathered them. Name it, or give the anchors of {found!r}."
+            )
+        if not may_have_gathered(model, key):
+            log.warning(
+                "--%s-model: the %s anchors were gathered by another model than %s. Expected this one: to another, "
+                "numbers mean something else. Name that model, or gather anchors with this one.",
+                side,
+                side,
+                model,
+            )
+
+
 def _refuse_unused(
     method: str,
     settings: Any,
@@ -262,7 +288,7 @@ def _refuse_unused(
     if turned and dictionary is None and test is None and method != "parallel":
         raise RecipeError(
             "--turned: found no file of two columns. Expected one whose columns it turns. Leave it out, or give "
-            "--dictionary or --test."
+            "--dictionary, --test or --parallel."
         )
 
 
@@ -318,8 +344,13 @@ def both(what: str, source: Path | None, target: Path | None) -> tuple[Path, Pat
     return source, target
 
 
-def options_of(assignments: Sequence[str], *, option: str = "--set") -> dict[str, Any]:
+def options_of(assignments: Sequence[str], *, option: str = "--set", form: str = "KEY=VALUE") -> dict[str, Any]:
     """Read ``KEY=VALUE``, given with an option of the command line; values are read as JSON, or else as they stand.
+
+    Args:
+        assignments: As they were given.
+        option: The name of the option, for the message.
+        form: What one looks like, for the message.
 
     Raises:
         RecipeError: There is no ``=``.
@@ -331,7 +362,7 @@ def options_of(assignments: Sequence[str], *, option: str = "--set") -> dict[str
     for assignment in assignments:
         name, equals, value = assignment.partition("=")
         if not equals:
-            raise RecipeError(f"{option}: found {assignment!r}. Expected KEY=VALUE. Add the value.")
+            raise RecipeError(f"{option}: found {assignment!r}. Expected {form}. Add the value.")
         try:
             options[name.strip()] = json.loads(value)
         except ValueError:

@@ -258,7 +258,8 @@ def _without_conllu(lines: Iterable[str], name: str, faults: _Faults) -> Iterato
             )
         elif found and after_empty:
             faults.count += 1
-        inside = found or (inside and (not after_empty or line.startswith("#")))
+        like_conllu = line.startswith("#") or (not after_empty and "\t" in line)  # a comment, or a damaged row
+        inside = found or (inside and like_conllu)
         after_empty = False
         yield "" if inside else line
 

@@ -6,7 +6,6 @@ layers are the same. See `encoders/elmo/polyglot.py`.
 Started by `torchrun`, each process trains some of the languages and writes their folders; the first one speaks.
 """
 
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -34,6 +33,7 @@ from isogloss.language_models import built_on_model, settings_of
 from isogloss.plan_contents import training_of
 from isogloss.recipe import LanguageCorpus
 from isogloss.rich_language import lend
+from isogloss.settings import is_code
 from isogloss.stage import FORMATS
 from isogloss.stages import Pace, forget_checkpoints
 
@@ -154,7 +154,7 @@ def train_polyglot(
             f"Texts: found {len(texts)}. Expected those of two languages or more, as CODE=FILE. Name another text, or "
             f"train one language by train-lm."
         )
-    if odd := [language for language in texts if not re.fullmatch(r"[A-Za-z0-9_-]+", language)]:
+    if odd := [language for language in texts if not is_code(language)]:
         raise RecipeError(
             f"Texts: found the language {odd[0]!r}. Expected a code of letters, digits, _ and -, such as en: it "
             f"names a folder. Rename it."

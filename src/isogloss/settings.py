@@ -4,10 +4,16 @@ Each stage declares its settings beside its code as one class derived from `Sett
 field is its help text, in the command line and in the reference.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+
+
+def is_code(text: str) -> bool:
+    """Whether a text can be the code of a language: letters, digits, ``_`` and ``-``, since it names folders."""
+    return re.fullmatch(r"[A-Za-z0-9_-]+", text) is not None
 
 
 class Settings(BaseModel):

@@ -94,16 +94,20 @@ def make_encoder(
     return {"card": encoder.card}
 
 
+def language_of_model(model: Path) -> str:
+    """Return the code of a language model's language."""
+    return json.loads((model / "settings.json").read_text(encoding="utf-8"))["language"]
+
+
 def take_encoder(draft: Path, *, model: Path, language: str) -> Mapping[str, Any]:
     """Copy a language model that was trained elsewhere."""
     from isogloss.artifacts import check_files, read_manifest
 
     manifest = read_manifest(model, kind="encoder")
     check_files(model, manifest)
-    settings = json.loads((model / "settings.json").read_text(encoding="utf-8"))
-    if settings["language"] != language:
+    if (found := language_of_model(model)) != language:
         raise ArtifactError(
-            f"{model}: is a language model of {settings['language']!r}. Expected one of {language!r}. Name another in "
+            f"{model}: is a language model of {found!r}. Expected one of {language!r}. Name another in "
             f"corpus.{language}.model."
         )
     for name in manifest.content["files"]:

@@ -133,6 +133,21 @@ def test_expanded_senses_are_anchors_by_falling_count():
         assert LAYER_1.word_of_sense[name] == word
 
 
+def test_a_word_of_several_senses_is_not_found_as_another_spelling():
+    words, senses = ("bear", "Bear", "house"), torch.tensor([2, 1, 1])
+    counts, shares = torch.tensor([4, 2, 1]), torch.tensor([0.5, 0.5, 1.0, 1.0], dtype=torch.float64)
+    anchors = SenseAnchors("en", 1, words, senses, torch.eye(4), shares, counts, mean_norm=1.0).expand()
+    assert anchors.index_of("bear") is None and "bear" not in anchors
+    assert anchors.senses_of("bear") == ("bear#1", "bear#2") and anchors.senses_of("house") == ()
+    assert [anchors.words[anchors.index_of(name) or 0] for name in ("bear#2", "Bear", "House")] == [
+        "bear#2",
+        "Bear",
+        "house",
+    ]
+    with pytest.raises(VectorsError, match=r"1 of 1 words have no anchor \(bear\)"):
+        anchors.for_words(["bear"])
+
+
 def test_a_word_like_the_name_of_a_sense_is_refused():
     senses = SenseAnchors(
         language="en",

@@ -148,7 +148,7 @@ def test_too_few_seeds_are_refused(seed_pairs, alike):
     with pytest.raises(
         AlignmentError,
         match=rf"^Alignment gl→es: {found} seed pairs \({seed_pairs}\) have anchors. Self-learning halves them and "
-        r"needs at least 20. Choose other seed pairs \(--seed-pairs\)",
+        r"needs at least 20. Choose other seed pairs \(align: --seed-pairs\)",
     ):
         induce_dictionary(source, target, settings=QUICK.model_copy(update={"seed_pairs": seed_pairs}))
 
@@ -174,7 +174,7 @@ def test_what_is_not_believed_is_raised_with_its_evidence_and_the_way_out():
     share = re.search(r"translate (\d+) % of the 200 most frequent words alike; right maps agree on more", message)
     assert share is not None
     assert int(share[1]) < 30
-    assert "Expected evidence for one alignment. Give a dictionary, other seed pairs (--seed-pairs)" in message
+    assert "Expected evidence for one alignment. Give a dictionary, other seed pairs (align: --seed-pairs)" in message
 
 
 @pytest.mark.parametrize("succeeded", [True, False])

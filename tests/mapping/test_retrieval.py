@@ -279,7 +279,13 @@ def test_searching_both_ways_leaves_its_arguments_alone(held):
     assert torch.equal(theirs, normal(2, 30, 4))
 
 
-@given(st.integers(0, 10_000), st.integers(1, 4), st.integers(1, 3 * BLOCKS_A_NUMBER * BLOCK), st.integers(1, 6), st.booleans())
+@given(
+    st.integers(0, 10_000),
+    st.integers(1, 4),
+    st.integers(1, 3 * BLOCKS_A_NUMBER * BLOCK),
+    st.integers(1, 6),
+    st.booleans(),
+)
 @settings(deadline=None, max_examples=150)
 def test_the_largest_numbers_are_those_of_a_whole_sort(seed, rows, columns, count, ties):
     numbers = normal(seed, rows, columns)

@@ -144,6 +144,25 @@ def test_a_model_without_softmax_lends_the_rest_and_the_softmax_starts_from_turn
     torch.testing.assert_close(model.softmax.weight.norm(dim=1), vectors.norm(dim=1) * 16**-0.5)
 
 
+def test_a_text_with_hardly_a_word_is_refused(reference: ELMoEncoder) -> None:
+    vocabulary = vocabulary_of([f"word{place}" for place in range(9)])
+    with pytest.raises(
+        AlignmentError, match=r"^The text has 9 different words that are .*\. Expected 10 or more, .*'aa'"
+    ):
+        start_from_model(
+            BiLM(SHAPE, types=len(vocabulary)), vocabulary, torch.ones(len(vocabulary), 16), reference=reference
+        )
+
+
+def test_too_few_words_that_are_alike_are_refused(reference: ELMoEncoder) -> None:
+    vocabulary, vectors = other_language(reference, alike=False)
+    with pytest.raises(
+        AlignmentError,
+        match=r"^Only 0 words are spelt alike .*; at least 10 are needed, .* Give a dictionary of more words",
+    ):
+        start_from_model(BiLM(SHAPE, types=len(vocabulary)), vocabulary, vectors, reference=reference)
+
+
 def test_a_model_without_word_vectors_is_refused(reference: ELMoEncoder) -> None:
     vocabulary, vectors = other_language(reference)
     shape = SHAPE.model_copy(update={"word_types": 0})

@@ -268,8 +268,8 @@ def _wrong_columns(place: str, parts: list[str], expected: int) -> TextError:
     if len(parts) == 1:
         shown = parts[0] if len(parts[0]) <= 40 else parts[0][:40] + "…"
         return TextError(
-            f"{place}: found no tab in {shown!r}. Expected a line {form}. For two files with a sentence a line, use "
-            "read_parallel_files."
+            f"{place}: found no tab in {shown!r}. Expected a line {form}. Two files with a sentence a line become "
+            "one by: paste SOURCE TARGET."
         )
     if len(parts) == 3 and expected == 2:
         advice = "If the third holds links such as 0-0 1-2, use links = True; else remove it."

@@ -85,8 +85,17 @@ class Anchors:
         """Length of every vector."""
         return self.vectors.shape[1]
 
+    def senses_of(self, word: str) -> tuple[str, ...]:
+        """Return the names of a word's senses, ``bear#1`` and so on, where anchors are of senses and it has several."""
+        names: list[str] = []
+        while (name := sense_name(word, len(names) + 1)) in self._index_by_word:
+            names.append(name)
+        return tuple(names)
+
     def index_of(self, word: str) -> int | None:
         """Find a word as written, else in lower case, else in any case, else undotted; None if it has no anchor.
+
+        Nor has a word of several senses, see `senses_of`, unless a sense is asked for by its name.
 
         Dictionaries are often in lower case while German writes *Haus*; of several spellings that differ in
         case only, the most frequent is taken. Letters with marks are the same composed and apart (NFC, NFD). The last
@@ -98,6 +107,8 @@ class Anchors:
         for form in (word, word.lower()):
             if form in self._index_by_form:
                 return self._index_by_form[form]
+            if self.senses_of(form):
+                return None  # not the anchor of another spelling
         index = self._index_by_lower_case.get(in_lower_case(word))
         return self._index_undotted.get(undotted(word)) if index is None else index
 
@@ -159,6 +170,11 @@ class Anchors:
         for index, word in enumerate(self.words):
             index_by_key.setdefault(key(word), index)
         return index_by_key
+
+
+def sense_name(word: str, number: int) -> str:
+    """Return the name of a word's sense, numbered from 1."""
+    return f"{word}#{number}"
 
 
 def in_lower_case(word: str) -> str:

@@ -26,7 +26,7 @@ from isogloss.compute.randomness import numpy_generator
 from isogloss.corpus.sentence import Sentence
 from isogloss.encoders.encoder import Encoder
 from isogloss.errors import VectorsError
-from isogloss.lexicon.anchors import Anchors
+from isogloss.lexicon.anchors import Anchors, sense_name
 from isogloss.lexicon.sense_clusters import FEW_WORDS, SenseSettings, divide_occurrences, evening
 
 
@@ -141,7 +141,7 @@ class SenseAnchors:
     def sense_names(self) -> tuple[str, ...]:
         """The name of every sense, in the order of `vectors`: ``bear#1``, or the word itself if it has one sense."""
         return tuple(
-            f"{word}#{number}" if senses > 1 else word
+            sense_name(word, number) if senses > 1 else word
             for word, senses in zip(self.words, self.senses.tolist(), strict=True)
             for number in range(1, senses + 1)
         )

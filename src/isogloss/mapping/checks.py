@@ -36,9 +36,12 @@ def needed(
         AlignmentError: There is none.
     """
     if dictionary is None:
+        instead = "a road without one: --method self-learning"
+        if method.startswith("self-learning"):
+            instead = "seed pairs of another kind: --seed-pairs"
         raise AlignmentError(
             f"Alignment {source_anchors.language}→{target_anchors.language}: {method} has no dictionary. It needs one. "
-            f"Give a dictionary (--dictionary), or choose a road without one: --method self-learning."
+            f"Give a dictionary (--dictionary), or choose {instead}."
         )
     return dictionary
 
@@ -72,7 +75,7 @@ def check_pairs(
     if len(pairs) < width and too_few == "error":
         raise AlignmentError(
             f"{place} has {len(pairs)} dictionary pairs; width {width} needs at least {width}. Add pairs, or "
-            'use too_few_pairs = "complete".'
+            'let the other directions change as little as possible (--few-pairs, or too_few_pairs = "complete").'
         )
 
 

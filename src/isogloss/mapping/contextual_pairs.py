@@ -376,5 +376,6 @@ def _check_pairs(pairs: int, sentences: int, *, width: int, place: str, settings
     if pairs < width and settings.too_few_pairs == "error":
         raise AlignmentError(
             f"{place} has {pairs} word pairs in {sentences} parallel sentences; width {width} needs at least {width}. "
-            'Add sentences, or use too_few_pairs = "complete".'
+            "Add sentences, or let the other directions change as little as possible (--few-pairs, or too_few_pairs = "
+            '"complete").'
         )

@@ -84,7 +84,9 @@ def induce_dictionary(
             "agreement": round(learnt.agreement, 4),
             "closeness": round(learnt.closeness_by_round[-1], 4),
         }
-        advice = "Give a dictionary, other seed pairs (--seed-pairs), or anchors of a better model or of more text."
+        advice = (
+            "Give a dictionary, other seed pairs (align: --seed-pairs), or anchors of a better model or of more text."
+        )
     else:
         from isogloss.mapping.adversarial import adversarial
 
@@ -157,7 +159,8 @@ def _seed_pairs(
         raise AlignmentError(
             f"Alignment {source_anchors.language}→{target_anchors.language}: {len(pairs)} seed pairs "
             f"({settings.seed_pairs}) have anchors. Self-learning halves them and needs at least {2 * MINIMUM_PAIRS}. "
-            f"Choose other seed pairs (--seed-pairs): identical, numerals, cognates, neighbours, a dictionary, or none."
+            "Choose other seed pairs (align: --seed-pairs): identical, numerals, cognates, neighbours, a dictionary, "
+            "or none."
         )
     return pairs
 

@@ -83,6 +83,12 @@ def start_from_model(
             f"The model of {reference.language!r} has no word vectors. Expected a model as train-lm makes it, with "
             f"word_types above 0. Give such a model."
         )
+    if len(vocabulary) < len(RESERVED) + MINIMUM_PAIRS:
+        raise AlignmentError(
+            f"The text has {len(vocabulary) - len(RESERVED)} different words that are frequent enough for a model. "
+            f"Expected {MINIMUM_PAIRS} or more, by which it finds its place beside that of {reference.language!r}. "
+            "Give more text."
+        )
     if model.word_vectors is None or min(model.word_types, trained.word_types) < len(RESERVED) + MINIMUM_PAIRS:
         raise AlignmentError(
             f"word_types: found {model.word_types} for the new model and {trained.word_types} for that of "
@@ -109,7 +115,7 @@ def start_from_model(
         what = "words are spelt alike" if dictionary is None else "pairs of the dictionary have frequent words both"
         raise AlignmentError(
             f"Only {len(pairs)} {what} in the new language and in {reference.language!r}; at least {MINIMUM_PAIRS} are "
-            f"needed. Give a dictionary of more words (--dictionary), or start without that model."
+            f"needed, by which words find their places. Give a dictionary of more words (--dictionary)."
         )
     source, target = _unit(found), _unit(layer_0)
     rows, columns = torch.tensor(pairs).unbind(dim=1)

@@ -14,7 +14,6 @@ Source: Mulcaire, Kasai and Smith (2019), "Polyglot Contextual Representations I
 arXiv:1902.09697, who share the characters as well.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -38,6 +37,7 @@ from isogloss.encoders.elmo.settings import BiLMTrainingSettings
 from isogloss.encoders.elmo.streams import TextFile
 from isogloss.encoders.elmo.training import loop_of
 from isogloss.errors import TrainingError
+from isogloss.settings import is_code
 
 FEWEST = 2
 """Languages of a polyglot model."""
@@ -99,7 +99,7 @@ def train_polyglot(
             f"once. Name another text, or train one language by train-lm."
         )
     for language in languages:
-        if not re.fullmatch(r"[A-Za-z0-9_-]+", language):
+        if not is_code(language):
             raise TrainingError(
                 f"Texts: found the language {language!r}. Expected a code of letters, digits, _ and -, such as en. "
                 f"Rename it."
