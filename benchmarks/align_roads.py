@@ -55,7 +55,10 @@ def our_roads() -> dict[str, tuple[Any, str]]:
         "procrustes, prior + refine + weighting": (ProcrustesSettings(**best, prior="auto"), "dictionary"),
         "rcsls": (RCSLSSettings(), "dictionary"),
         "self-learning, identical": (SelfLearningSettings(prior=0.0, weighting=0.3), "nothing"),
-        "self-learning, identical, prior": (SelfLearningSettings(weighting=0.3), "nothing"),
+        "self-learning, dictionary": (
+            SelfLearningSettings(seed_pairs="dictionary", prior=0.0, weighting=0.3),
+            "dictionary",
+        ),
         "self-learning, cognates": (SelfLearningSettings(seed_pairs="cognates", weighting=0.3), "nothing"),
         "self-learning, numerals": (SelfLearningSettings(seed_pairs="numerals", weighting=0.3), "nothing"),
         "self-learning, neighbours": (
@@ -63,7 +66,6 @@ def our_roads() -> dict[str, tuple[Any, str]]:
             "nothing",
         ),
         "self-learning, none": (SelfLearningSettings(seed_pairs="none", prior=0.0, weighting=0.3), "nothing"),
-        "self-learning, none, prior": (SelfLearningSettings(seed_pairs="none", weighting=0.3), "nothing"),
     }
 
 

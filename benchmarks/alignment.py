@@ -78,7 +78,7 @@ class Road:
 
 ROADS = (
     *(
-        Road(name, settings, given, guide_layer=0 if given == "nothing" else None)
+        Road(name, settings, given, guide_layer=0 if settings.method == "self_learning" else None)
         for name, (settings, given) in our_roads().items()
     ),
     Road(
@@ -193,9 +193,8 @@ class Materials:
             induced, seconds = self._induced(pair, search, road.guide_layer, seed)
             if isinstance(induced, AlignmentError):
                 raise induced
-            return Taken(
-                fit_induced(both[0][layer], both[1][layer], induced=induced, settings=road.settings), seconds, None
-            )
+            alignment = fit_induced(both[0][layer], both[1][layer], induced=induced, settings=road.settings)
+            return Taken(alignment, seconds, dictionary)
         given = {"dictionary": dictionary, "settings": road.settings, "seed": seed}
         alignment, seconds = _timed(fit_alignment, both[0][layer], both[1][layer], **given)
         return Taken(alignment, before + seconds, dictionary)
@@ -203,12 +202,13 @@ class Materials:
     def _induce(
         self, pair: str, settings: SelfLearningSettings | AdversarialSettings, layer: int, seed: int
     ) -> tuple[Induced | AlignmentError, float]:
-        """Find pairs without a dictionary; or return why none could be found."""
+        """Find pairs from a seed or from nothing; or return why none could be found."""
         source, target = (self.anchors(language)[layer] for language in pair.split("-"))
+        dictionary = self.dictionary(pair, "train") if getattr(settings, "seed_pairs", "") == "dictionary" else None
 
         def search() -> Induced | AlignmentError:
             try:
-                return induce_dictionary(source, target, settings=settings, seed=seed)
+                return induce_dictionary(source, target, settings=settings, dictionary=dictionary, seed=seed)
             except AlignmentError as error:
                 return error
 
