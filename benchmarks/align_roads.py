@@ -41,6 +41,11 @@ def our_roads() -> dict[str, tuple[Any, str]]:
         "procrustes": (ProcrustesSettings(**plain), "dictionary"),
         "procrustes, centred": (ProcrustesSettings(**centred, **plain), "dictionary"),
         "procrustes, iterative": (ProcrustesSettings(normalisation="iterative", **plain), "dictionary"),
+        "procrustes, centred + refine": (ProcrustesSettings(**centred, refinements=5, **plain), "dictionary"),
+        "procrustes, centred + refine, held out": (
+            ProcrustesSettings(**centred, refinements=5, selection="held_out", **plain),
+            "dictionary",
+        ),
         "procrustes + refine": (ProcrustesSettings(refinements=5, **plain), "dictionary"),
         "procrustes + refine, held out": (
             ProcrustesSettings(refinements=5, selection="held_out", **plain),
