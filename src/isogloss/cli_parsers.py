@@ -105,7 +105,8 @@ def add_language(
             "--dictionary",
             "-d",
             help="Lines with a word of the models' reference language, a tab, and its translation, or the other way "
-            "round; a few hundred basic words help much. With --kin, of the kindred language.",
+            "round; a few hundred basic words help much, and are needed where hardly a word is spelt alike, as in "
+            "another script. With --kin, of the kindred language.",
         ),
     ] = None,
     kin: Annotated[
