@@ -8,7 +8,7 @@ A folder uses only what stands above it:
           ◀ display ◀ trained ◀ bundle
           ◀ commands ◀ lexicon_commands ◀ sense_commands ◀ alignment_folders ◀ bundle_commands
           ◀ language_budget ◀ added_language ◀ added_plan ◀ expectation ◀ add_language ◀ tuning
-          ◀ alignment_commands ◀ mapping_commands ◀ language_models ◀ polyglot_models
+          ◀ alignment_commands ◀ exchange_commands ◀ mapping_commands ◀ language_models ◀ polyglot_models
           ◀ embedding ◀ translation ◀ parsing_files ◀ printing ◀ cli_mapping ◀ cli_translation
           ◀ cli_models ◀ cli_exchange ◀ cli_parsers ◀ cli ◀ __main__
 """
@@ -56,6 +56,7 @@ SURFACE += [
     "add_language",
     "tuning",
     "alignment_commands",
+    "exchange_commands",
     "mapping_commands",
 ]
 SURFACE += [

@@ -168,7 +168,7 @@ def test_a_start_that_finds_no_place_for_words_names_the_language(command, folde
     ended = command(*words_of(folder, tmp_path / "both", "--start-from", folder / "aa", "-d", f"bb={odd}"))
     assert ended.complaints[-1].startswith(
         "isogloss: Language model of 'bb': Only 0 pairs of the dictionary have frequent words both in the new language "
-        "and in 'aa'; at least 10 are needed."
+        "and in 'aa'; at least 10 are needed, by which words find their places."
     )
 
 

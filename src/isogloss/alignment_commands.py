@@ -1,4 +1,4 @@
-"""One function for each command that uses finished alignments: look words up, judge, bring in, give out, draw.
+"""One function for each command that uses finished alignments: look words up, judge, draw.
 
 As in `commands`, each receives paths and plain values, makes one artifact or answer, and returns what a person would
 want to know of it.
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from isogloss.alignment_folders import check_fits, choose_layer, fitted_words, one_of, open_alignments, with_anchors
-from isogloss.artifacts import build_artifact, hash_file
 from isogloss.commands import checked, readable, sound_model
 from isogloss.compute.settings import ComputeSettings
 from isogloss.compute.workers import Task, report, run_tasks
@@ -19,7 +18,6 @@ from isogloss.errors import AlignmentError, OutputError, RecipeError, VectorsErr
 from isogloss.lexicon_commands import OnEvent
 from isogloss.mapping_stage import unseen_words
 from isogloss.recipe import LanguageCorpus
-from isogloss.stage import FORMATS
 from isogloss.stages import SECONDS_BETWEEN_REPORTS, read_dictionary_of, read_text_of
 
 log = logging.getLogger(__name__)
@@ -177,111 +175,6 @@ def judge(
             rows.append(row | dropped)
         on_event({"event": "finished", "task": name})
     return rows
-
-
-def import_alignment(
-    files: Sequence[Path],
-    out: Path,
-    *,
-    source: str,
-    target: str,
-    layers: Sequence[int] = (),
-    target_files: Sequence[Path] = (),
-) -> list[dict[str, Any]]:
-    """Make a folder of alignments out of published matrices; nothing in the files is run.
-
-    Args:
-        files: Files of ``torch.save``, one for each layer.
-        out: Folder to write.
-        source: Code of the language that the matrices map.
-        target: Code of the language into whose space they map.
-        layers: Of the files, in their order. A single file is of layer 1, unless it is said.
-        target_files: The target's own matrices for the same layers, if there are any: they hold the scale of the
-            target's vectors.
-
-    Returns:
-        A row for each layer: how wide it is, its scales, and how far from orthogonal.
-
-    Raises:
-        ArtifactError: A file is damaged, holds something else, or would run code.
-        RecipeError: There are more or fewer layers or target's files than files, or a layer comes twice.
-        OutputError: The folder cannot be written; nothing is left behind.
-    """
-    from isogloss.mapping.alignment import save_alignment
-    from isogloss.mapping.published_alignment import read_published_alignment
-
-    numbers = list(layers) or ([1] if len(files) == 1 else [])
-    if len(numbers) != len(files) or len(set(numbers)) != len(numbers):
-        raise RecipeError(
-            f"--layer: found {', '.join(map(str, numbers)) or 'none'} for {len(files)} files. Expected one for each, "
-            "each another. Say of which layer each file is, in their order."
-        )
-    if target_files and len(target_files) != len(files):
-        raise RecipeError(
-            f"--target-file: found {len(target_files)} for {len(files)} files. Expected one for each, or none. Change "
-            "it."
-        )
-    found, inputs = [], {}
-    for place, (file, number) in enumerate(zip(files, numbers, strict=True)):
-        scale = None
-        if target_files:
-            own = target_files[place]
-            scale = read_published_alignment(own, source=target, target=target, layer=number).scale
-            inputs[f"target-layer-{number}"] = hash_file(Path(own))
-        found.append(read_published_alignment(file, source=source, target=target, layer=number, target_scale=scale))
-        inputs[f"layer-{number}"] = hash_file(Path(file))
-
-    def make(draft: Path) -> None:
-        for alignment in found:
-            save_alignment(draft / f"layer-{alignment.layer}", alignment)
-
-    build_artifact(
-        Path(out).absolute(),
-        "alignments",
-        make,
-        format=FORMATS["alignments"],
-        settings={"source": source, "target": target, "method": "published"},
-        inputs=inputs,
-    )
-    return [
-        {
-            "layer": alignment.layer,
-            "width": alignment.width,
-            "scale": alignment.scale,
-            "target_scale": alignment.target_scale,
-            "orthogonality_gap": alignment.orthogonality_gap,
-        }
-        for alignment in found
-    ]
-
-
-def export_alignment(
-    folder: Path, out: Path, *, layer: int | None = None, container: str = "zip", tensor: bool = False
-) -> None:
-    """Write the alignment of one layer as a published matrix, for AllenNLP, MUSE and ``torch.load``.
-
-    Args:
-        folder: Of alignments.
-        out: The file.
-        layer: Which one; by default 1, or the only one.
-        container: ``zip``, or ``legacy`` for versions of PyTorch before 1.6.
-        tensor: Write a tensor in place of a numpy array.
-
-    Raises:
-        ArtifactError: The alignments cannot be read, or have no such layer.
-        OutputError: The alignment moves vectors, which a matrix cannot; or the file cannot be written.
-        RecipeError: There is no such container.
-    """
-    from isogloss.mapping.published_alignment import write_published_alignment
-
-    one_of("--container", container, ("zip", "legacy"))
-    alignments = open_alignments(folder)
-    write_published_alignment(
-        Path(out),
-        alignments[choose_layer(folder, alignments, layer)],
-        container="zip" if container == "zip" else "legacy",
-        as_="tensor" if tensor else "array",
-    )
 
 
 def draw_contexts(

@@ -25,7 +25,7 @@ def import_anchors(
 
     Example: `isogloss import-anchors cc.es.300.vec.gz --language es -o anchors/es --max-types 200000`
     """
-    from isogloss.lexicon_commands import import_anchors as command
+    from isogloss.exchange_commands import import_anchors as command
 
     print_facts(command(path, out, language=language, max_types=max_types), as_json)
 
@@ -38,7 +38,7 @@ def export_anchors(
 
     Example: `isogloss export-anchors anchors/es -o published/es`
     """
-    from isogloss.lexicon_commands import export_anchors as command
+    from isogloss.exchange_commands import export_anchors as command
 
     command(folder, out)
     print(out)
@@ -59,7 +59,7 @@ def import_alignment(
 
     Example: `isogloss import-alignment es_best_mapping.pth --source es --target en --layer 1 -o mapping/es`
     """
-    from isogloss.alignment_commands import import_alignment as command
+    from isogloss.exchange_commands import import_alignment as command
 
     rows = command(files, out, source=source, target=target, layers=layer, target_files=target_file)
     if as_json:
@@ -83,7 +83,7 @@ def export_alignment(
 
     Example: `isogloss export-alignment mapping/es --layer 1 -o es_best_mapping.pth`
     """
-    from isogloss.alignment_commands import export_alignment as command
+    from isogloss.exchange_commands import export_alignment as command
 
     command(alignment, out, layer=layer, container=container, tensor=tensor)
     print(out)

@@ -1,4 +1,4 @@
-"""One function for each command about anchors: gather, merge, make without context, measure, bring in and give out.
+"""One function for each command about anchors: gather, merge, make without context, measure.
 
 As in `commands`, each receives paths and plain values, makes one artifact or answer, and returns what a person would
 want to know of it.
@@ -14,7 +14,6 @@ from isogloss.compute.settings import ComputeSettings
 from isogloss.compute.workers import Event, Task, run_tasks
 from isogloss.errors import ArtifactError, RecipeError, TextError
 from isogloss.recipe import LanguageCorpus
-from isogloss.settings import is_code
 from isogloss.stage import FORMATS
 from isogloss.stages import make_anchors, make_static
 
@@ -252,70 +251,6 @@ def geometry(
             counted = bool((layer.counts > 1).any())
             found.append(measure.geometry(layer, min_count=min_count if counted else 1, homonyms=words))
     return found
-
-
-def import_anchors(path: Path, out: Path, *, language: str, max_types: int | None = None) -> dict[str, int]:
-    """Make a folder of anchors out of a published folder or of a file in word2vec text format.
-
-    Returns:
-        How many layers, word types and numbers in a vector there are.
-
-    Raises:
-        DataError: The file or folder cannot be read, or is no such thing.
-        RecipeError: `max_types` is less than 1.
-        OutputError: The folder cannot be written; nothing is left behind.
-    """
-    from isogloss.lexicon.anchor_files import save_anchors
-    from isogloss.lexicon.anchor_sources import is_ours, open_anchors
-
-    if not is_code(language):
-        raise RecipeError(f"--language: found {language!r}. Expected a code of letters, digits, _ and -. Change it.")
-    if max_types is not None and max_types < 1:
-        raise RecipeError(f"--max-types: found {max_types}. Expected 1 or more. Change it.")
-    if is_ours(path):
-        raise ArtifactError(
-            f"{path}: is a folder of anchors of isogloss. Expected a published folder or a file of word vectors. Use "
-            "the folder as it is."
-        )
-    found = open_anchors(path, language=language, max_types=max_types)
-    facts = {"layers": len(found), "word_types": len(found[0]), "width": found[0].width}
-
-    def make(draft: Path) -> Mapping[str, Any]:
-        save_anchors(draft, found)
-        return facts
-
-    build_artifact(
-        Path(out).absolute(),
-        "anchors",
-        make,
-        format=FORMATS["anchors"],
-        settings={"language": language, "max_types": max_types},
-        inputs={"vectors": key_of_anchors(path)},
-    )
-    return facts
-
-
-def export_anchors(folder: Path, out: Path) -> None:
-    """Write a folder of anchors in the layout of the paper's authors: vectors as text, and mean norms.
-
-    Raises:
-        ArtifactError: There are no anchors of isogloss.
-        OutputError: A word has a space in it, or the folder cannot be written; nothing is left behind.
-    """
-    from isogloss.lexicon.anchor_files import load_all_anchors
-    from isogloss.lexicon.published_anchors import write_published_anchors
-
-    manifest = read_manifest(Path(folder), kind="anchors")
-    check_files(Path(folder), manifest)
-    found = load_all_anchors(folder)
-    build_artifact(
-        Path(out).absolute(),
-        "published-anchors",
-        lambda draft: write_published_anchors(draft, found),
-        settings={"language": found[0].language},
-        inputs={"anchors": manifest.key},
-        licences=manifest.content["licences"],
-    )
 
 
 def key_of_anchors(path: Path) -> str:

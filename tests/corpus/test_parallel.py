@@ -113,7 +113,7 @@ def test_reading_is_streamed(text_file):
         (
             "only one",
             {},
-            r"pairs\.tsv:2: found no tab in 'only one'\. Expected a line source<TAB>target\. For two files",
+            r"pairs\.tsv:2: found no tab in 'only one'\. Expected a line source<TAB>target\. Two files with a",
         ),
         ("x" * 90, {}, rf"2: found no tab in '{'x' * 40}…'"),
         ("", {}, r"2: found no tab in ''"),
