@@ -21,6 +21,10 @@ def main() -> None:
             _run()
         finally:
             sys.stdout.flush()
+    except SystemExit as ended:
+        if "WORLD_SIZE" in os.environ and not ended.code:  # started by torchrun, and all is done
+            _leave_at_once()
+        raise
     except IsoglossError as error:
         for line in str(error).splitlines():  # a recipe may have several faults, each with a line of its own
             print(f"isogloss: {line}", file=sys.stderr)
@@ -51,6 +55,18 @@ def _run() -> None:
     except Ended as error:
         assert error.__cause__ is not None, "always raised from an exception"
         raise error.__cause__ from None
+
+
+def _leave_at_once() -> None:
+    """End this process with status 0 and leave its clearing up to the system.
+
+    Threads by which PyTorch's processes talk may live on after their group has been dissolved. One that wants the
+    interpreter while Python ends makes the program abort ("terminate called without an active exception", status −6),
+    though its work is done, and torchrun calls all of it failed.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _stopped() -> str:
