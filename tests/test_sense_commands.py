@@ -231,6 +231,10 @@ def test_senses_are_looked_up_and_words_of_one_sense_judge(command, pair, dictio
     assert [(row["precision@1"], row["tested_words"]) for row in json.loads(ended.output)] == [(1.0, 4), (1.0, 4)]
     rows = json.loads(command("lexicon", tmp_path / "mapping", "a0#1", "a0#2", "-k", 1, "--json").output)
     assert [row["translations"][0]["word"] for row in rows] == ["b0x", "b0y"]
+    assert refusal(command("lexicon", tmp_path / "mapping", "s1", "a0")) == (
+        f"{tmp_path / 'mapping'}, layer 1: a0 has an anchor for each of its senses. Expected one of a0#1, a0#2. Name "
+        "those that you mean."
+    )
 
 
 def test_one_folder_of_each_kind_is_refused(command, pair, qel, dictionary, tmp_path):

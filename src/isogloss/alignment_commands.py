@@ -78,11 +78,12 @@ def translate(
     places = [row for row in rows if row is not None]
     if len(places) < len(asked):
         missing = [word for word in asked if word not in ours]
-        if names := next(filter(None, map(ours.senses_of, missing)), ()):
-            raise VectorsError(
-                f"{folder}, layer {chosen}: {names[0].rpartition('#')[0]} has an anchor for each of its senses. "
-                f"Expected one of {', '.join(names)}. Name those that you mean."
-            )
+        for word in missing:
+            if names := ours.senses_of(word):
+                raise VectorsError(
+                    f"{folder}, layer {chosen}: {word} has an anchor for each of its senses. Expected one of "
+                    f"{', '.join(names)}. Name those that you mean."
+                )
         raise VectorsError(
             f"{folder}, layer {chosen}: no anchor of {', '.join(missing[:5])}{', …' if len(missing) > 5 else ''}. "
             f"Expected words among the {len(ours)} types of {alignment.source} that have one. Leave these out, or "

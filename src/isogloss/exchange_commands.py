@@ -24,7 +24,7 @@ def import_anchors(path: Path, out: Path, *, language: str, max_types: int | Non
 
     Raises:
         DataError: The file or folder cannot be read, or is no such thing.
-        RecipeError: `max_types` is less than 1.
+        RecipeError: The language's code is none, or `max_types` is less than 1.
         OutputError: The folder cannot be written; nothing is left behind.
     """
     from isogloss.lexicon.anchor_files import save_anchors
