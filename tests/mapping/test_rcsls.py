@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from isogloss.compute.interruption import stop_requested
 from isogloss.mapping.procrustes import completed_procrustes
-from isogloss.mapping.rcsls import _descent, _loss_and_slope, rcsls
+from isogloss.mapping.rcsls import PATIENCE, _descent, _loss_and_slope, _translated, rcsls
 from isogloss.mapping.settings import RCSLSSettings
 
-TYPES, WIDTH = 200, 12
+TYPES, WIDTH = 200, 24
 
 
 def normal(seed: int, *shape: int) -> torch.Tensor:
@@ -121,29 +121,68 @@ def test_the_step_is_halved_when_the_loss_rises(monkeypatch):
 
 
 def unlike(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Two languages of which the second is the first, turned and stretched unevenly, with noise."""
-    source = unit(normal(seed, TYPES, WIDTH))
-    stretch = torch.diag(torch.linspace(0.3, 2, WIDTH, dtype=torch.float64)) @ rotation(seed + 1, WIDTH)
-    return source, unit(source @ stretch + 0.05 * normal(seed + 2, TYPES, WIDTH))
+    """Two languages that share eight directions; in sixteen others every word is anything."""
+    meaning = normal(seed, TYPES, 8)
+
+    def language(seed: int) -> torch.Tensor:
+        return unit(torch.cat([meaning + 0.05 * normal(seed, TYPES, 8), 0.6 * normal(seed + 1, TYPES, WIDTH - 8)], 1))
+
+    return language(seed + 4), language(seed + 8) @ rotation(seed + 1, WIDTH)
 
 
 def fitted(seed: int = 1, **changes):
     source, target = unlike(seed)
-    settings = RCSLSSettings(types=TYPES, neighbourhood=5).model_copy(update=changes)
+    settings = RCSLSSettings(types=TYPES, neighbourhood=5, held_out=0.5).model_copy(update=changes)
     pairs = [(row, row) for row in range(120)]
     return rcsls(source, target, pairs=pairs, settings=settings, generator=np.random.default_rng(7))
 
 
-def test_the_number_of_steps_is_that_of_the_smallest_loss_of_the_pairs_held_out():
+def test_the_number_of_steps_is_the_first_with_which_most_held_out_words_find_a_translation():
     found = fitted()
-    assert found.steps == min(range(len(found.held_out_losses)), key=found.held_out_losses.__getitem__)
+    assert found.steps == found.held_out_precisions.index(max(found.held_out_precisions))
     assert found.steps > 0
+    assert len(found.held_out_precisions) == found.steps + 1 + PATIENCE, "and no more are tried"
     source, target = unlike(1)
     descent = _descent(source, target, [(row, row) for row in range(120)], RCSLSSettings(types=TYPES, neighbourhood=5))
-    for _ in range(found.steps + 1):
-        matrix = next(descent)
+    matrix = next(itertools.islice(descent, found.steps, None))
     like_rotation = matrix * (len(matrix) ** 0.5 / torch.linalg.matrix_norm(matrix))
     assert torch.equal(found.matrix, like_rotation), "the last descent is on all pairs, and no longer than a rotation"
+
+
+def test_held_out_words_are_translated_as_a_slow_search_does():
+    source, target = unlike(1)
+    settings = RCSLSSettings(types=150, neighbourhood=5)
+    matrix, _ = completed_procrustes(source[:120], target[:120])
+    pairs = [(row, column) for row in range(40) for column in (row, 160 + row)]
+    places = list(range(150)) + list(range(160, 200))
+    cosines = unit(source[:150] @ matrix) @ unit(target).mT
+    crowding_of_targets = cosines.sort(dim=0, descending=True).values[:5].mean(dim=0)
+    among = cosines[:40][:, places]
+    scores = 2 * among - among.sort(dim=1, descending=True).values[:, :5].mean(dim=1, keepdim=True)
+    best = (scores - crowding_of_targets[places]).argmax(dim=1).tolist()
+    expected = [float((row, places[place]) in pairs) for row, place in enumerate(best)]
+    assert 0 < sum(expected) < 40
+    assert _translated(source, target, pairs, matrix, settings).tolist() == expected
+
+
+def test_without_a_clear_gain_for_held_out_words_the_rotation_is_kept():
+    # The second language is the first, turned: no linear map translates more than the rotation does.
+    source = unit(normal(1, TYPES, WIDTH))
+    target = unit(source @ rotation(2, WIDTH) + 0.2 * normal(3, TYPES, WIDTH))
+    pairs = [(row, row) for row in range(120)]
+    settings = RCSLSSettings(types=TYPES, neighbourhood=5, held_out=0.5)
+    found = rcsls(source, target, pairs=pairs, settings=settings, generator=np.random.default_rng(7))
+    assert found.steps == 0
+    assert len(found.held_out_precisions) > 1, "others were tried"
+    assert torch.allclose(found.matrix, completed_procrustes(source[:120], target[:120])[0])
+
+
+def test_one_held_out_word_is_no_evidence(monkeypatch):
+    hits = itertools.chain([0.0], itertools.repeat(1.0))
+    monkeypatch.setattr(
+        "isogloss.mapping.rcsls._translated", lambda *given: torch.tensor([next(hits)], dtype=torch.float64)
+    )
+    assert fitted(held_out=1e-9).steps == 0
 
 
 def test_the_pairs_held_out_have_no_part_in_the_first_descent(monkeypatch):
@@ -166,7 +205,7 @@ def test_the_pairs_held_out_have_no_part_in_the_first_descent(monkeypatch):
 
 def test_no_more_steps_are_taken_than_allowed():
     found = fitted(steps=2)
-    assert len(found.held_out_losses) == 3
+    assert len(found.held_out_precisions) == 3
     assert found.steps <= 2
 
 

@@ -204,7 +204,7 @@ def _fit_rcsls(
         "dictionary_pairs": len(dictionary),
         "usable_pairs": len(pairs),
         "steps": found.steps,
-        "held_out_loss": round(found.held_out_losses[found.steps], 6),
+        "held_out_precision": round(found.held_out_precisions[found.steps], 4),
     }
     return _alignment(
         source_anchors,

@@ -8,12 +8,13 @@ Procrustes brings words near their translations and hopes that nothing else is n
 which is CSLS, turned round, of each pair, with products in place of cosines. Gradient descent begins at the rotation
 that Procrustes gives; neighbours are found anew at every step. Neighbours are those of
 the largest cosine, as in the look-up. The map need not stay a rotation, so distances within a
-language change. It fits a dictionary more closely than a rotation can, hence pairs that are held out say when to stop.
+language change. It fits a dictionary more closely than a rotation can, hence words that are held out say when to stop:
+by the translations that they find, since their loss still falls long after these have become worse.
 
 Receives normalised anchors and pairs; hands on W.
 
 Source: Joulin, Bojanowski, Mikolov, Jégou and Grave (2018), Loss in Translation: Learning Bilingual Word Mapping with
-a Retrieval Criterion. The stop by held-out pairs is ours.
+a Retrieval Criterion. The stop by held-out words is ours.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,8 +31,10 @@ from isogloss.mapping.procrustes import completed_procrustes
 from isogloss.mapping.retrieval import nearest
 from isogloss.mapping.settings import RCSLSSettings
 
-PATIENCE = 3
-"""Steps without a gain for the held-out pairs after which no more are tried."""
+PATIENCE = 5
+"""Steps without a gain for the held-out words after which no more are tried."""
+SURE = 2.0
+"""Standard errors of its gain over the rotation that a number of steps must reach; else none is taken."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +45,8 @@ class RCSLS:
     """W, for rows: ``aligned = vectors @ W``. Not orthogonal, unless no step was taken, but of a rotation's norm."""
     steps: int
     """Steps taken: 0 keeps the rotation."""
-    held_out_losses: tuple[float, ...]
-    """Loss of the held-out pairs before the first step and after each."""
+    held_out_precisions: tuple[float, ...]
+    """Share of the held-out words that find a translation, before the first step and after each, from 0 to 1."""
 
 
 def rcsls(
@@ -54,7 +57,10 @@ def rcsls(
     settings: RCSLSSettings,
     generator: np.random.Generator,
 ) -> RCSLS:
-    """Descend on all pairs, for as many steps as were best for pairs held out in a descent on the others.
+    """Descend on all pairs, for as many steps as were best for words held out in a descent on the others.
+
+    Of several equally good numbers of steps the smallest is taken; and none, which keeps the rotation, unless the gain
+    over it is more than `SURE` of its standard errors.
 
     Args:
         source: Normalised anchors, most frequent first.
@@ -67,17 +73,45 @@ def rcsls(
     chosen = generator.permutation(len(words))[: max(1, round(settings.held_out * len(words)))]
     aside = {words[index] for index in chosen}
     kept, held_out = ([pair for pair in pairs if (pair[0] in aside) == held] for held in (False, True))
-    losses: list[float] = []
+    found: list[Tensor] = []
     for matrix in islice(_descent(source, target, kept or list(pairs), settings), settings.steps + 1):
-        # The loss falls with the mere length of W, which no look-up sees: held-out pairs judge it at equal length.
-        like_rotation = matrix * (len(matrix) ** 0.5 / torch.linalg.matrix_norm(matrix))
-        losses.append(_loss_and_slope(source, target, held_out, like_rotation, settings)[0])
-        if len(losses) > PATIENCE and min(losses[-PATIENCE:]) > min(losses):
+        found.append(_translated(source, target, held_out, matrix, settings))
+        if len(found) - 1 - _best(found) >= PATIENCE:
             break
-    steps = min(range(len(losses)), key=losses.__getitem__)
+    steps = _best(found)
+    gain = found[steps] - found[0]
+    if len(gain) == 1 or float(gain.mean()) <= SURE * float(gain.std()) / len(gain) ** 0.5:
+        steps = 0
     matrix = next(islice(_descent(source, target, pairs, settings), steps, None))
     matrix = matrix * (len(matrix) ** 0.5 / torch.linalg.matrix_norm(matrix))  # as long as a rotation
-    return RCSLS(matrix, steps, tuple(losses))
+    return RCSLS(matrix, steps, tuple(float(each.mean()) for each in found))
+
+
+def _best(found: Sequence[Float64[Tensor, " words"]]) -> int:
+    """Return the first number of steps with which most held-out words find a translation."""
+    return max(range(len(found)), key=lambda steps: float(found[steps].mean()))
+
+
+def _translated(
+    source: Tensor, target: Tensor, pairs: Sequence[tuple[int, int]], matrix: Tensor, settings: RCSLSSettings
+) -> Float64[Tensor, " words"]:
+    """Return 1 for every word whose nearest neighbour by CSLS is one of its translations, else 0.
+
+    Neighbours are looked for among the most frequent words that can be neighbours in the loss, and the translations.
+    """
+    rows, columns = (side.unique() for side in torch.tensor(pairs).unbind(dim=1))
+    candidates = torch.cat([torch.arange(min(settings.types, len(target))), columns]).unique()
+    W = matrix.float()
+    nearest_to, _ = nearest(
+        source[rows].float() @ W,
+        target[candidates].float(),
+        k=1,
+        background=source[: settings.types].float() @ W,
+        neighbourhood=settings.neighbourhood,
+    )
+    right, chosen = set(pairs), candidates[nearest_to[:, 0]]
+    hits = [pair in right for pair in zip(rows.tolist(), chosen.tolist(), strict=True)]
+    return torch.tensor(hits, dtype=torch.float64)
 
 
 def _descent(

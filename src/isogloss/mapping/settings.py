@@ -282,7 +282,8 @@ class RCSLSSettings(Settings):
     """As in `ProcrustesSettings`, whose rotation it begins with."""
 
     steps: PositiveInt = 50
-    """Steps of gradient descent at most. How many are taken, pairs held out from the dictionary decide."""
+    """Steps of gradient descent at most. How many are taken, words held out from the dictionary decide; none, unless
+    they find clearly more translations than with the rotation."""
 
     learning_rate: PositiveFloat = 1.0
     """Of the first step; halved whenever the loss rises."""
