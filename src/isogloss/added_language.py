@@ -159,7 +159,7 @@ def make_evidence(
     bundle = open_bundle(models)
     trained, model = bundle.load(bundle.reference), ELMoEncoder.load(encoder)
     layer = trained.parser.settings.layer
-    layer = 1 if layer == "mix" else layer
+    layer = 1 if isinstance(layer, str) else layer
     ours, theirs = load_anchors(anchors, layer).keep(max_types=CANDIDATES), load_anchors(reference_anchors, layer)
     maps = [load_alignment(alignments / f"layer-{number}") for number in range(model.layers)]
     taught = None if learned is None else read_dictionary_of(learned, language, kin or bundle.reference, False)

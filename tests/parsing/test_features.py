@@ -9,7 +9,9 @@ from isogloss.corpus.sentence import Sentence
 from isogloss.parsing.features import TAG_IDS, UNIVERSAL_TAGS, UNKNOWN_TAG, extract_features, work_units
 
 
-@pytest.mark.parametrize(("layer", "chosen"), [(0, slice(0, 1)), (1, slice(1, 2)), ("mix", slice(None))])
+@pytest.mark.parametrize(
+    ("layer", "chosen"), [(0, slice(0, 1)), (1, slice(1, 2)), ("mix", slice(None)), ("all", slice(None))]
+)
 def test_a_batch_holds_what_the_encoder_says(by_heart, toy_treebank, tiny_settings, layer, chosen):
     sentences, encoder = toy_treebank(30, seed=0).sentences, by_heart()
     features = extract_features(sentences, encoder, settings=tiny_settings(layer=layer, encode_words=50))

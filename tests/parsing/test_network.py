@@ -105,3 +105,20 @@ def test_vectors_alone_suffice():
 def test_a_single_layer_is_taken_as_it_is():
     assert make(layers=1).mix is None
     assert make(layers=2).mix is not None
+    assert make(layers=2, mix=False).mix is None
+
+
+@pytest.mark.parametrize("tagger", [False, True])
+def test_layers_side_by_side_are_one_vector_as_long_as_all_of_them(tagger):
+    batch = inputs([4, 2], layers=3)
+    network, same = make(layers=3, mix=False, tagger=tagger), make(layers=1, width=21, tagger=tagger)
+    same.load_state_dict({**network.state_dict(), "gains": same.gains})
+
+    def scores(network, vectors):
+        given = torch.zeros(2, 1, dtype=torch.bool) if tagger else None
+        states = network.eval()(ParserInputs(vectors, batch.upos, batch.lengths, given))
+        return [network.arc_scores(states), *([states.tag_scores] if tagger else [])]
+
+    one_vector = batch.vectors.flatten(2).unsqueeze(2)
+    for ours, theirs in zip(scores(network, batch.vectors), scores(same, one_vector), strict=True):
+        assert torch.equal(ours, theirs)

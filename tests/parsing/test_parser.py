@@ -68,7 +68,7 @@ def test_parsing_does_not_disturb_the_global_generator(parser, by_heart, toy_tre
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("layer", [1, "mix"])
+@pytest.mark.parametrize("layer", [1, "mix", "all"])
 def test_saved_and_loaded_parser_says_the_same(by_heart, tiny_settings, toy_treebank, tmp_path, layer):
     encoder = by_heart()
     saved = Parser.untrained(RELATIONS, settings=tiny_settings(layer=layer), encoder=encoder)

@@ -23,7 +23,11 @@ def assert_same_weights(first, second):
         assert torch.equal(a, b), name
 
 
-@pytest.mark.parametrize("sees", [{"layer": 1}, {"layer": "mix", "upos": "none"}, {"vectors": False}], ids=str)
+@pytest.mark.parametrize(
+    "sees",
+    [{"layer": 1}, {"layer": "mix", "upos": "none"}, {"layer": "all", "upos": "predicted"}, {"vectors": False}],
+    ids=str,
+)
 def test_the_toy_grammar_is_learned(by_heart, toy_treebank, tiny_settings, sees):
     encoder = by_heart() if sees.get("vectors", True) else None
     parser = train_parser(

@@ -1,10 +1,10 @@
 """The parser's network: words as vectors in, a score for every possible arc and relation out.
 
-    vectors ─▶ layer mix ─▶ dropout ─┐                          ┌▶ arc vectors ─▶ biaffine ─▶ what is my head?
+    vectors ─▶ layers ─▶ dropout ────┐                          ┌▶ arc vectors ─▶ biaffine ─▶ what is my head?
     parts of speech ─▶ embedding ────┴▶ BiLSTM ─▶ [root; words] ┴▶ relation vectors ─▶ biaffine ─▶ as what?
 
-Parts of speech are given, or come from a `Tagger` that reads the same vectors. Each layer of the vectors is first
-multiplied with a fixed gain, see `scale_to`.
+Several layers are mixed into one, or stand side by side; each is first multiplied with a fixed gain, see `scale_to`.
+Parts of speech are given, or come from a `Tagger` that reads the same vectors.
 
 This is the graph-based parser of Dozat and Manning (2017, ICLR) in the size of Schuster et al. (2019). It
 never learns which language it reads. What follows from padding is kept out everywhere, so that a sentence has
@@ -74,6 +74,7 @@ class ParserNetwork(nn.Module):
         tags: int,
         relations: int,
         upos_width: int = 50,
+        mix: bool = True,
         lstm_layers: int = 3,
         hidden_width: int = 200,
         arc_width: int = 500,
@@ -90,6 +91,7 @@ class ParserNetwork(nn.Module):
             tags: Parts of speech, the unknown one included; 0 where they are not seen.
             relations: Relations to tell apart.
             upos_width: Length of the vector of a part of speech.
+            mix: Whether several layers become one, their weighted sum; else they stand side by side.
             lstm_layers: Layers of the bidirectional LSTM.
             hidden_width: Its width in each direction.
             arc_width: Width of the vectors compared for arcs.
@@ -102,14 +104,21 @@ class ParserNetwork(nn.Module):
         assert width or tags, "a parser must see vectors or parts of speech"
         self.gains = nn.Buffer(torch.ones(layers if width else 0))
         """What each layer of the vectors is multiplied with; 1 until `scale_to` has seen some."""
-        self.mix = LayerMix(layers) if width and layers > 1 else None
+        self.mix = LayerMix(layers) if mix and width and layers > 1 else None
+        read = width if self.mix is not None else layers * width
         self.upos = nn.Embedding(tags, upos_width) if tags else None
         assert not tagger or (width and tags), "a tagger reads vectors and finds tags"
-        shape = {"width": width, "hidden_width": hidden_width, "dropout": dropout, "vector_dropout": vector_dropout}
+        shape = {
+            "width": read,
+            "mix": self.mix is not None,
+            "hidden_width": hidden_width,
+            "dropout": dropout,
+            "vector_dropout": vector_dropout,
+        }
         self.tagger = Tagger(layers=layers, tags=tags - 1, **shape) if tagger else None
         self.width, self.vector_dropout, self.dropout = width, vector_dropout, dropout
         self.recurrent = RecurrentStack(
-            width=width + (upos_width if tags else 0),
+            width=read + (upos_width if tags else 0),
             hidden_width=hidden_width,
             layers=lstm_layers,
             dropout=dropout,
@@ -230,8 +239,8 @@ class ParserNetwork(nn.Module):
         parts = []
         if self.width:
             assert inputs.vectors is not None, "this network was built for vectors"
-            mixed = self.mix(inputs.vectors) if self.mix is not None else inputs.vectors[:, :, 0]
-            parts.append(dropout(mixed, self.vector_dropout, self.training))
+            read = self.mix(inputs.vectors) if self.mix is not None else inputs.vectors.flatten(2)
+            parts.append(dropout(read, self.vector_dropout, self.training))
         if self.upos is not None:
             parts.append(self.upos(inputs.upos))
         if self.upos is not None and tag_scores is not None and inputs.given is not None:
@@ -249,10 +258,19 @@ class Tagger(nn.Module):
     """Finds the part of speech of every word: one bidirectional LSTM over the given vectors."""
 
     def __init__(
-        self, *, layers: int, width: int, hidden_width: int, tags: int, vector_dropout: float, dropout: float
+        self,
+        *,
+        layers: int,
+        width: int,
+        mix: bool,
+        hidden_width: int,
+        tags: int,
+        vector_dropout: float,
+        dropout: float,
     ) -> None:
+        """Make the tagger. Its width is that of a word as it is read, after the mix or with all layers side by side."""
         super().__init__()
-        self.mix = LayerMix(layers) if layers > 1 else None
+        self.mix = LayerMix(layers) if mix else None
         self.recurrent = RecurrentStack(width=width, hidden_width=hidden_width, layers=1, dropout=dropout)
         self.tag = nn.Linear(2 * hidden_width, tags)
         self.vector_dropout, self.dropout = vector_dropout, dropout
@@ -264,6 +282,6 @@ class Tagger(nn.Module):
         lanes: Lanes | None = None,
     ) -> Float[Tensor, "batch words tags"]:
         """Score every tag for every word."""
-        mixed = self.mix(vectors) if self.mix is not None else vectors[:, :, 0]
-        states = self.recurrent(dropout(mixed, self.vector_dropout, self.training), lengths, lanes)
+        read = self.mix(vectors) if self.mix is not None else vectors.flatten(2)
+        states = self.recurrent(dropout(read, self.vector_dropout, self.training), lengths, lanes)
         return in_blocks(self.tag, drop_alike(states, self.dropout, axis=1, training=self.training))

@@ -308,19 +308,20 @@ def _encoder_shape(encoder: Encoder | None, settings: ParserSettings) -> tuple[i
             "Parser with vectors = true: no encoder was given. Expected the one whose vectors it reads. "
             "Give the encoder, or train with vectors = false on parts of speech alone."
         )
-    if settings.layer != "mix" and settings.layer >= encoder.layers:
+    if isinstance(settings.layer, int) and settings.layer >= encoder.layers:
         raise RecipeError(
             f"parsing.layer is {settings.layer}, but the encoder has {encoder.layers} layers. Layers run "
             "from 0 to "
-            f'{encoder.layers - 1}. Set one of them, or layer = "mix".'
+            f'{encoder.layers - 1}. Set one of them, or layer = "mix" or "all".'
         )
     return encoder.layers, encoder.width
 
 
 def _network(settings: ParserSettings, relations: int, layers: int, width: int) -> ParserNetwork:
     return ParserNetwork(
-        layers=layers if settings.layer == "mix" else 1,
+        layers=layers if settings.all_layers else 1,
         width=width,
+        mix=settings.layer == "mix",
         tags=len(UNIVERSAL_TAGS) + 1 if settings.upos != "none" else 0,
         relations=relations,
         upos_width=settings.upos_width,

@@ -43,8 +43,9 @@ class ParserSettings(Settings):
     """Whether the parser sees universal parts of speech: as given in the input, not at all, or those of a tagger that
     it learns with, over the same vectors. With a tagger it can also take tags that are given. Published: gold and
     none."""
-    layer: NonNegativeInt | Literal["mix"] = 1
-    """Which layer of the encoder is used; "mix" learns a weighted sum of all. Published: 1."""
+    layer: NonNegativeInt | Literal["mix", "all"] = 1
+    """Which layer of the encoder is used; "mix" learns a weighted sum of all layers, "all" reads them side by side.
+    Published: 1."""
     scale_vectors: bool = True
     """Whether each layer of the vectors is multiplied with one number so that its numbers are of size 1 on the training
     trees. Vectors of a shared space are of length 1; without this a parser learns to use them slowly (300 steps on
@@ -82,6 +83,11 @@ class ParserSettings(Settings):
     loop: ParserLoopSettings = ParserLoopSettings()
     """The training loop. Published: at most 40 epochs of 1,000 batches, patience 10, Adam as it comes, no
     clipping (we scale down gradients longer than 5, which steadies early steps and costs nothing)."""
+
+    @property
+    def all_layers(self) -> bool:
+        """Whether the parser sees more than one layer of the encoder."""
+        return self.layer in ("mix", "all")
 
     @model_validator(mode="after")
     def _sees_something(self) -> "ParserSettings":
