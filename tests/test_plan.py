@@ -152,6 +152,14 @@ def test_a_setting_of_the_mapping_changes_only_what_is_aligned(tiny_recipe):
     assert changed(before, keys(tiny_recipe, "mapping.method.normalisation='centre'")) == expected
 
 
+def test_static_vectors_may_be_aligned_in_their_own_way(tiny_recipe):
+    before, own = keys(tiny_recipe), "mapping.static={method='procrustes', normalisation='centre'}"
+    expected = {name for name in of_kinds(before, "mapping") if name.endswith("-static")}
+    expected |= {name for name in of_kinds(before, "parsing", "parsed") if "/static" in name}
+    assert expected
+    assert changed(before, keys(tiny_recipe, own)) == expected
+
+
 def test_a_setting_of_static_vectors_changes_nothing_of_the_method(tiny_recipe):
     before = keys(tiny_recipe)
     assert changed(before, keys(tiny_recipe, "static.window=3")) == {name for name in before if "static" in name}

@@ -290,6 +290,8 @@ class _Planner(Planner):
             mapping = mapping.model_copy(update={"method": mapping.without_dictionary})
         elif own.method is not None and of == "lexicon":
             mapping = mapping.model_copy(update={"method": own.method})
+        elif of == "static":
+            mapping = mapping.model_copy(update={"method": mapping.method_of("static")})
         train, test = self._dictionaries
         # The columns of a dictionary come in the order in which the pattern names the two languages.
         turned = _turned(train or test)

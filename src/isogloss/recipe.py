@@ -158,8 +158,8 @@ class Recipe(Settings):
     def asks_for_pairs(self) -> bool:
         """Whether any system reads a dictionary to learn from."""
         systems = set(self.parsing.systems)
-        methods = [entry.method for entry in self.corpus.values() if entry.method is not None]
-        roads = [self.mapping, *(self.mapping.model_copy(update={"method": method}) for method in methods)]
+        methods = [*(entry.method for entry in self.corpus.values()), self.mapping.static]
+        roads = [self.mapping, *(self.mapping.model_copy(update={"method": one}) for one in methods if one)]
         aligned = {"aligned", "anchors-only", "static"} & systems
         return "anchored" in systems or (bool(aligned) and any(road.needs_dictionary for road in roads))
 

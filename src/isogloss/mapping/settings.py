@@ -331,8 +331,13 @@ class MappingRecipe(Settings):
     without_dictionary: SelfLearningSettings | AdversarialSettings = SelfLearningSettings()
     """The road of the system `aligned-no-dictionary`."""
 
+    static: MappingSettings | None = None
+    """The road of the system `static`, whose vectors have met in no language model; without it, `method`."""
+
     def method_of(self, system: str) -> MappingSettings:
         """Return the road that a system of parsers takes."""
+        if system == "static":
+            return self.static or self.method
         return self.without_dictionary if system == "aligned-no-dictionary" else self.method
 
     @property
