@@ -300,6 +300,18 @@ def test_a_file_in_the_place_of_the_folder_is_not_replaced(tmp_path):
     assert everything_in(tmp_path) == ["es"]
 
 
+def test_an_artifact_is_not_put_into_another_which_may_be_made_anew(tmp_path):
+    build(tmp_path / "es")
+    with pytest.raises(OutputError, match=r"es/more/fr: lies within .*/es, which holds "):
+        build(tmp_path / "es" / "more" / "fr", lambda draft: pytest.fail("it should be refused before any work"))
+    assert not (tmp_path / "es" / "more").exists()
+
+
+def test_a_manifest_of_another_program_further_up_does_not_matter(tmp_path):
+    (tmp_path / "manifest.json").write_text('{"name": "a web page"}')
+    assert up_to_date(tmp_path / "es", build(tmp_path / "es").key)
+
+
 def test_an_artifact_is_up_to_date_until_its_key_changes(tmp_path):
     key = build(tmp_path / "es").key
     assert up_to_date(tmp_path / "es", key)

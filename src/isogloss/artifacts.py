@@ -342,21 +342,32 @@ def _files_in(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def _refuse_to_replace(folder: Path, kind: str) -> None:
-    """Make sure that nothing of value is overwritten: what is not an artifact of this kind stays."""
+    """Make sure that nothing of value is overwritten, now or later: what is not an artifact of this kind stays."""
+    for above in folder.absolute().parents:
+        if (around := _kind_of(above)) is not None:
+            raise OutputError(
+                f"{folder}: lies within {above}, which holds {around}. Expected a folder apart from it, since all that "
+                f"is in it goes when it is made anew. Choose another place."
+            )
     if (folder.is_dir() and not any(folder.iterdir())) or not folder.exists():
         return
     found = "not an artifact of isogloss"
     if (folder / MANIFEST).is_file():
-        try:
-            found = read_manifest(folder).kind
-        except ArtifactError:
-            return  # one of ours, damaged
-        if found == kind:
-            return
+        found = _kind_of(folder)
+        if found is None or found == kind:
+            return  # one of ours; without a kind it is damaged
     raise OutputError(
         f"{folder}: is there already and is {found}. Expected a new or empty folder, or one that holds {kind}. Choose "
         f"another name, or remove it yourself."
     )
+
+
+def _kind_of(folder: Path) -> str | None:
+    """Return what kind of artifact a folder holds; None if it is none, or its manifest cannot be read."""
+    try:
+        return read_manifest(folder).kind
+    except ArtifactError:
+        return None
 
 
 def _replace_folder(draft: Path, folder: Path) -> None:
