@@ -163,7 +163,7 @@ def test_progress_goes_to_standard_error_and_facts_to_standard_output(command, m
     facts = json.loads(ended.output)
     assert (facts["sentences"], facts["layers"], facts["width"]) == (6, 1, 16)
     assert facts["words"] == sum(len(line.split()) for line in LINES)
-    assert ended.errors.splitlines()[0] == "out: 1 stages"
+    assert ended.errors.splitlines()[0] == "out: 1 stage"
     assert ended.errors.splitlines()[-1].startswith("out: done in 0:0")
     assert {tuple(vectors.shape[::2]) for vectors in load_file(tmp_path / "out").values()} == {(1, 16)}
 

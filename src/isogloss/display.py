@@ -38,7 +38,7 @@ class _Lines:
             case "run":
                 kept, stages = len(event["kept"]), len(event["stages"])
                 already = f", {kept} of them already there" if kept else ""
-                self._say(f"{event['recipe']}: {stages} stages{already}")
+                self._say(f"{event['recipe']}: {stages} stage{'' if stages == 1 else 's'}{already}")
             case "started":
                 self._begun[task] = self._shown[task] = now
             case "progress" if "forward_perplexity" in event or self._is_due(task, now):
