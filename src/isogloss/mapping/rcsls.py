@@ -30,11 +30,10 @@ from isogloss.compute.interruption import raise_if_stop_requested
 from isogloss.mapping.procrustes import completed_procrustes
 from isogloss.mapping.retrieval import nearest
 from isogloss.mapping.settings import RCSLSSettings
+from isogloss.mapping.weighting import clearly_better
 
 PATIENCE = 5
 """Steps without a gain for the held-out words after which no more are tried."""
-SURE = 2.0
-"""Standard errors of its gain over the rotation that a number of steps must reach; else none is taken."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +58,8 @@ def rcsls(
 ) -> RCSLS:
     """Descend on all pairs, for as many steps as were best for words held out in a descent on the others.
 
-    Of several equally good numbers of steps the smallest is taken; and none, which keeps the rotation, unless the gain
-    over it is more than `SURE` of its standard errors.
+    Of several equally good numbers of steps the smallest is taken; and none, which keeps the rotation, unless they are
+    `clearly_better`.
 
     Args:
         source: Normalised anchors, most frequent first.
@@ -79,8 +78,7 @@ def rcsls(
         if len(found) - 1 - _best(found) >= PATIENCE:
             break
     steps = _best(found)
-    gain = found[steps] - found[0]
-    if len(gain) == 1 or float(gain.mean()) <= SURE * float(gain.std()) / len(gain) ** 0.5:
+    if not clearly_better(found[steps], found[0]):
         steps = 0
     matrix = next(islice(_descent(source, target, pairs, settings), steps, None))
     matrix = matrix * (len(matrix) ** 0.5 / torch.linalg.matrix_norm(matrix))  # as long as a rotation

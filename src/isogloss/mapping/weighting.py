@@ -105,8 +105,18 @@ def held_out_weighting(
             found += [pair in right for pair in zip(words.tolist(), chosen.tolist(), strict=True)]
     right_by_exponent = torch.tensor(hits, dtype=torch.float64)  # exponents words
     best = int(right_by_exponent.mean(dim=1).argmax())
-    gain = right_by_exponent[best] - right_by_exponent[0]
-    return EXPONENTS[best] if float(gain.mean()) > 2 * float(gain.std()) / len(gain) ** 0.5 else 0.0
+    return EXPONENTS[best] if clearly_better(right_by_exponent[best], right_by_exponent[0]) else 0.0
+
+
+def clearly_better(found: Float64[Tensor, " words"], than: Float64[Tensor, " words"]) -> bool:
+    """Whether one way finds more than another among the same words, by more than two standard errors of the gain.
+
+    Args:
+        found: 1 for each word that found a translation, else 0.
+        than: The same of the other way. Fewer than two words are no evidence.
+    """
+    gain = found - than
+    return len(gain) > 1 and float(gain.mean()) > 2 * float(gain.std()) / len(gain) ** 0.5
 
 
 @dataclass(frozen=True, eq=False)
