@@ -286,12 +286,9 @@ class _Planner(Planner):
         if own.kin is not None and of == "lexicon" and not search:
             self._take_over_alignments(language, own.kin, name=name)
             return
-        if search:
-            mapping = mapping.model_copy(update={"method": mapping.without_dictionary})
-        elif own.method is not None and of == "lexicon":
-            mapping = mapping.model_copy(update={"method": own.method})
-        elif of == "static":
-            mapping = mapping.model_copy(update={"method": mapping.method_of("static")})
+        system = "aligned-no-dictionary" if search else "static" if of == "static" else "aligned"
+        method = own.method if own.method is not None and system == "aligned" else mapping.method_of(system)
+        mapping = mapping.model_copy(update={"method": method})
         train, test = self._dictionaries
         # The columns of a dictionary come in the order in which the pattern names the two languages.
         turned = _turned(train or test)
