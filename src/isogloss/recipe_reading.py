@@ -97,7 +97,7 @@ def _check_layer(path: Path, recipe: Recipe) -> None:
     if recipe.needs_encoders and isinstance(layer, int) and layer > top:
         raise RecipeError(
             f"{path}, parsing.parser.layer: found {layer}. Expected 0 to {top}, the layers of the language models, or "
-            f'"mix" or "all". Change it, or encoders.model.layers.'
+            f'"mix", "all" or "contextual". Change it, or encoders.model.layers.'
         )
 
 

@@ -10,7 +10,14 @@ from isogloss.parsing.features import TAG_IDS, UNIVERSAL_TAGS, UNKNOWN_TAG, extr
 
 
 @pytest.mark.parametrize(
-    ("layer", "chosen"), [(0, slice(0, 1)), (1, slice(1, 2)), ("mix", slice(None)), ("all", slice(None))]
+    ("layer", "chosen"),
+    [
+        (0, slice(0, 1)),
+        (1, slice(1, 2)),
+        ("mix", slice(None)),
+        ("all", slice(None)),
+        ("contextual", slice(1, None)),
+    ],
 )
 def test_a_batch_holds_what_the_encoder_says(by_heart, toy_treebank, tiny_settings, layer, chosen):
     sentences, encoder = toy_treebank(30, seed=0).sentences, by_heart()

@@ -1,6 +1,7 @@
 """The parser as a whole: order, empty input, files, and what it refuses."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -68,7 +69,7 @@ def test_parsing_does_not_disturb_the_global_generator(parser, by_heart, toy_tre
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("layer", [1, "mix", "all"])
+@pytest.mark.parametrize("layer", [1, "mix", "all", "contextual"])
 def test_saved_and_loaded_parser_says_the_same(by_heart, tiny_settings, toy_treebank, tmp_path, layer):
     encoder = by_heart()
     saved = Parser.untrained(RELATIONS, settings=tiny_settings(layer=layer), encoder=encoder)
@@ -102,9 +103,11 @@ def test_an_encoder_of_another_shape_is_refused(parser, by_heart, toy_treebank, 
         parser.parse(toy_treebank(3, seed=0), by_heart(**shape))
 
 
-def test_a_layer_the_encoder_lacks_is_refused(by_heart, tiny_settings):
-    with pytest.raises(RecipeError, match=r"parsing.layer is 2, but the encoder has 2 layers. .* from 0 to 1"):
-        Parser.untrained(RELATIONS, settings=tiny_settings(layer=2), encoder=by_heart())
+@pytest.mark.parametrize(("layer", "layers"), [(2, 2), ("contextual", 1)])
+def test_a_layer_the_encoder_lacks_is_refused(by_heart, tiny_settings, layer, layers):
+    expected = f"parsing.layer is {layer!r}, but the encoder has {layers} layers. Layers run from 0 to {layers - 1}. "
+    with pytest.raises(RecipeError, match=re.escape(expected)):
+        Parser.untrained(RELATIONS, settings=tiny_settings(layer=layer), encoder=by_heart(layers=layers))
 
 
 def test_a_parser_that_sees_nothing_is_refused():

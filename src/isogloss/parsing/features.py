@@ -93,12 +93,12 @@ def extract_features(
     if not settings.vectors:
         return features
     assert encoder is not None, "a parser that sees vectors needs an encoder"
-    layers = encoder.layers if settings.all_layers else 1
-    vectors = torch.empty(int(lengths.sum()), layers, encoder.width, dtype=kept_as)
+    layers = settings.layers_read(encoder.layers)
+    vectors = torch.empty(int(lengths.sum()), len(layers), encoder.width, dtype=kept_as)
     for chosen in work_units(sentences, words=settings.encode_words):
         with torch.no_grad():
             found = encoder.encode([sentences[index] for index in chosen])
-        wanted = found.vectors if isinstance(settings.layer, str) else found.layer(settings.layer)[:, :, None]
+        wanted = found.vectors[:, :, layers.start : layers.stop]
         places, mask = features.places(chosen)
         assert bool((found.mask.cpu() == mask).all()), "an encoder returns one vector per word"
         vectors[places[mask]] = wanted[found.mask].to(kept_as).cpu()

@@ -308,9 +308,9 @@ def _encoder_shape(encoder: Encoder | None, settings: ParserSettings) -> tuple[i
             "Parser with vectors = true: no encoder was given. Expected the one whose vectors it reads. "
             "Give the encoder, or train with vectors = false on parts of speech alone."
         )
-    if isinstance(settings.layer, int) and settings.layer >= encoder.layers:
+    if not settings.layers_read(encoder.layers):
         raise RecipeError(
-            f"parsing.layer is {settings.layer}, but the encoder has {encoder.layers} layers. Layers run "
+            f"parsing.layer is {settings.layer!r}, but the encoder has {encoder.layers} layers. Layers run "
             "from 0 to "
             f'{encoder.layers - 1}. Set one of them, or layer = "mix" or "all".'
         )
@@ -319,7 +319,7 @@ def _encoder_shape(encoder: Encoder | None, settings: ParserSettings) -> tuple[i
 
 def _network(settings: ParserSettings, relations: int, layers: int, width: int) -> ParserNetwork:
     return ParserNetwork(
-        layers=layers if settings.all_layers else 1,
+        layers=len(settings.layers_read(layers)),
         width=width,
         mix=settings.layer == "mix",
         tags=len(UNIVERSAL_TAGS) + 1 if settings.upos != "none" else 0,

@@ -43,9 +43,9 @@ class ParserSettings(Settings):
     """Whether the parser sees universal parts of speech: as given in the input, not at all, or those of a tagger that
     it learns with, over the same vectors. With a tagger it can also take tags that are given. Published: gold and
     none."""
-    layer: NonNegativeInt | Literal["mix", "all"] = 1
-    """Which layer of the encoder is used; "mix" learns a weighted sum of all layers, "all" reads them side by side.
-    Published: 1."""
+    layer: NonNegativeInt | Literal["mix", "all", "contextual"] = 1
+    """Which layer of the encoder is used; "mix" learns a weighted sum of all layers, "all" reads them side by side, and
+    "contextual" all but layer 0, which knows no context. Published: 1."""
     scale_vectors: bool = True
     """Whether each layer of the vectors is multiplied with one number so that its numbers are of size 1 on the training
     trees. Vectors of a shared space are of length 1; without this a parser learns to use them slowly (300 steps on
@@ -84,10 +84,11 @@ class ParserSettings(Settings):
     """The training loop. Published: at most 40 epochs of 1,000 batches, patience 10, Adam as it comes, no
     clipping (we scale down gradients longer than 5, which steadies early steps and costs nothing)."""
 
-    @property
-    def all_layers(self) -> bool:
-        """Whether the parser sees more than one layer of the encoder."""
-        return self.layer in ("mix", "all")
+    def layers_read(self, layers: int) -> range:
+        """Return which layers the parser sees of an encoder that has so many; none where it lacks what is wanted."""
+        if isinstance(self.layer, int):
+            return range(self.layer, min(self.layer + 1, layers))
+        return range(1 if self.layer == "contextual" else 0, layers)
 
     @model_validator(mode="after")
     def _sees_something(self) -> "ParserSettings":
