@@ -233,7 +233,7 @@ def test_after_a_stop_the_same_command_goes_on_whichever_column_comes_first(fami
     arguments["dictionary"] = family / "dictionaries" / "qdo-qal.train.tsv"
     add_language("qdo", family / "qdo" / "text.txt", tmp_path / "new", **arguments, on_event=begun.append)
     assert [event["task"] for event in begun if event["event"] == "started"] == ["evidence/qdo"]
-    assert begun[0]["kept"] == ["encoders/qdo", "lexicon/qdo", "mapping/qdo"]
+    assert begun[0]["kept"] == ["encoders/qdo", "lexicon/qal", "lexicon/qdo", "mapping/qdo"]
     assert "qdo" in open_bundle(tmp_path / "new").languages
 
 
@@ -272,7 +272,7 @@ def test_after_a_stop_the_models_of_a_run_are_made_anew_and_stages_go_on(tiny_ru
     write_bundle(left.folder, reference="qal", languages=left.languages, parser={"languages": ["of another run"]})
     begun = []
     add_language("qdo", family / "qdo" / "text.txt", tmp_path / "new", **arguments, on_event=begun.append)
-    assert begun[0]["kept"] == ["encoders/qdo", "lexicon/qdo", "mapping/qdo"]
+    assert begun[0]["kept"] == ["encoders/qdo", "lexicon/qal", "lexicon/qdo", "mapping/qdo"]
     assert open_bundle(tmp_path / "new").parser == left.parser
 
 

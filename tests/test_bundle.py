@@ -284,14 +284,23 @@ def test_weights_in_a_bundle_are_float16(bundle):
 
 
 def test_anchors_of_the_reference_go_along_for_languages_to_come(tiny_run, bundle):
+    from isogloss.encoders.elmo.embedder import ELMoEncoder
     from isogloss.lexicon.anchor_files import load_all_anchors
+    from isogloss.lexicon.extraction import with_layer_0
 
     kept = load_all_anchors(bundle.folder / "anchors" / "qal")
-    for ours, theirs in zip(kept, load_all_anchors(tiny_run.folder / "lexicon" / "qal"), strict=True):
+    gathered = load_all_anchors(tiny_run.folder / "lexicon" / "qal")
+    assert [one.layer for one in kept] == [1, 2], "layer 0 the language model knows by itself"
+    for ours, theirs in zip(kept, gathered[1:], strict=True):
         assert ours.words == theirs.words[:4000]
         assert ours.mean_norm == theirs.mean_norm
         assert torch.equal(ours.vectors, theirs.vectors[:4000].half().float())
     assert bundle.has_anchors
+
+    whole = with_layer_0(kept, ELMoEncoder.load(bundle.folder / "qal"))
+    assert [one.layer for one in whole] == [0, 1, 2]
+    # Models in a bundle are of float16, which keeps eleven bits.
+    torch.testing.assert_close(whole[0].vectors, gathered[0].vectors[:4000], atol=2e-3, rtol=2e-3)
 
 
 def test_wheel_and_source_archive_take_the_models_along():

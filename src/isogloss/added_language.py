@@ -62,6 +62,17 @@ def roads_for(words: int, *, dictionary: bool) -> tuple[Road, ...]:
     )
 
 
+def make_reference_anchors(draft: Path, *, stored: Path, encoder: Path) -> Mapping[str, Any]:
+    """Fill up the anchors that a bundle keeps of its reference with those of layer 0, which it need not keep."""
+    from isogloss.encoders.elmo.embedder import ELMoEncoder
+    from isogloss.lexicon.anchor_files import load_all_anchors, save_anchors
+    from isogloss.lexicon.extraction import with_layer_0
+
+    anchors = with_layer_0(load_all_anchors(stored), ELMoEncoder.load(encoder))
+    save_anchors(draft, anchors)
+    return {"types": len(anchors[0]), "layers": len(anchors)}
+
+
 def make_added_alignments(
     draft: Path,
     *,

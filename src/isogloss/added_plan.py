@@ -1,6 +1,7 @@
 """Which stages bring a language into a bundle, each with a key.
 
     text ─▶ encoders/xx ─▶ lexicon/xx ─▶ mapping/xx ─▶ evidence/xx
+                 anchors of the bundle ─▶ lexicon/en ─┘
 
 The language model begins as the reference's, or as that of a kindred language of the bundle (`kin`), whose map it then
 takes over: a language with little text is nearer to its kin than to the reference, and so are its words in context.
@@ -12,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isogloss.added_language import make_added_alignments, make_evidence, roads_for
+from isogloss.added_language import make_added_alignments, make_evidence, make_reference_anchors, roads_for
 from isogloss.artifacts import read_manifest
 from isogloss.bundle import ALIGNMENTS, ANCHORS, PARSER, Bundle
 from isogloss.commands import checked, hash_of_text, readable
@@ -90,9 +91,10 @@ def plan_added_language(
 
     gathering = {"settings": anchor_settings, "threads": threads}
     facts = {"anchors": anchor_settings.model_dump(mode="json"), "threads": threads}
+    reader = bundle.folder / reference
+    bundle.check(reference)
     if reference_text is not None:
-        theirs, reader = checked(LanguageCorpus, text=str(readable(reference_text))), bundle.folder / reference
-        bundle.check(reference)
+        theirs = checked(LanguageCorpus, text=str(readable(reference_text)))
         of_reference = add(
             f"lexicon/{reference}",
             "anchors",
@@ -101,16 +103,23 @@ def plan_added_language(
             inputs={"text": hash_of_text(reference_text), "encoder": read_manifest(reader).key},
             arguments={"corpus": theirs, "language": reference, "encoder": reader, **gathering},
         )
-        reference_anchors, reference_key = work / of_reference.name, of_reference.key
     elif bundle.has_anchors:
         bundle.check(f"{ANCHORS}/{reference}")
-        reference_anchors = bundle.folder / ANCHORS / reference
-        reference_key = read_manifest(reference_anchors).key
+        stored = bundle.folder / ANCHORS / reference
+        of_reference = add(
+            f"lexicon/{reference}",
+            "anchors",
+            make_reference_anchors,
+            {"language": reference},
+            inputs={"anchors": read_manifest(stored).key, "encoder": read_manifest(reader).key},
+            arguments={"stored": stored, "encoder": reader},
+        )
     else:
         raise ArtifactError(
             f"{bundle.folder}: keeps no anchors of {reference!r}, with which a new language could be aligned or "
             f"judged. Expected some. Give raw text in that language with --reference-text, or make the models again."
         )
+    reference_anchors, reference_key = work / of_reference.name, of_reference.key
     in_context = chosen.anchored and training.anchoring.context_weight > 0
     pulled_by = {"reference anchors": reference_key} if in_context else {}
     encoder = add(
@@ -127,6 +136,8 @@ def plan_added_language(
     lent = {"reference": model, "dictionary": pairs and pairs.learned, "anchored": chosen.anchored}
     lent |= {"anchors": reference_anchors} if in_context else {}
     stages[-1] = replace(encoder, arguments={**how, **checkpoints, **lent})
+    if not in_context:
+        stages.reverse()  # the map alone needs the reference's anchors, and training finds out a text that is too short
 
     anchors = add(
         f"lexicon/{language}",

@@ -246,11 +246,13 @@ def store_alignments(folder: Path, layers: Sequence["Alignment"], *, inputs: dic
 
 
 def store_anchors(folder: Path, layers: Sequence["Anchors"], *, inputs: dict[str, str]) -> None:
-    """Write the reference's anchors, lowest layer first, into a bundle: float16, its most frequent words, no spreads.
+    """Write the reference's anchors into a bundle: float16, its most frequent words, no spreads.
+
+    Those of layer 0 are left out; `isogloss.lexicon.extraction.with_layer_0` has them from the language model.
 
     Args:
         folder: Its place in the bundle.
-        layers: Anchors of every layer.
+        layers: Anchors of every layer, lowest first.
         inputs: Keys of what they were made from.
 
     Raises:
@@ -260,12 +262,14 @@ def store_anchors(folder: Path, layers: Sequence["Anchors"], *, inputs: dict[str
 
     from isogloss.lexicon.anchor_files import save_anchors
 
-    kept = [replace(one, token_norms=None, token_squares=None).keep(max_types=ANCHOR_TYPES) for one in layers]
+    recurrent = [replace(one, token_norms=None, token_squares=None) for one in layers if one.layer > 0]
+    kept = [one.keep(max_types=ANCHOR_TYPES) for one in recurrent]
 
     def write(draft: Path) -> None:
         save_anchors(draft, kept, dtype=torch.float16)
 
-    build_artifact(folder, "anchors", write, settings={"stored": "float16", "max_types": ANCHOR_TYPES}, inputs=inputs)
+    settings = {"stored": "float16", "max_types": ANCHOR_TYPES, "layers": [one.layer for one in kept]}
+    build_artifact(folder, "anchors", write, settings=settings, inputs=inputs)
 
 
 def write_bundle(

@@ -31,6 +31,7 @@ from isogloss.lexicon.extraction import (
     gather_occurrences,
     sum_anchors,
     sum_anchors_in_processes,
+    with_layer_0,
 )
 from isogloss.lexicon.settings import AnchorSettings
 from isogloss.shapes import mask_of_lengths
@@ -455,3 +456,15 @@ def test_a_batch_of_gathered_sentences_is_within_its_bound_or_one_sentence(texts
     encoder = InventedEncoder()
     gather_occurrences(encoder, sentences_of(*texts), ["a", "b"], layer=0, limit=99, batch_words=batch_words)
     assert all(rows == 1 or rows * words <= batch_words for rows, words in encoder.batches)
+
+
+def test_layer_0_is_told_by_the_encoder_alone():
+    text = [Sentence.of_forms(list(words), language="xx") for words in ("abcab", "ba", "cadd")]
+    gathered = extract_anchors(InventedEncoder(), text, language="xx", settings=AnchorSettings(min_count=1))
+    whole = with_layer_0(gathered[1:], InventedEncoder())
+    for ours, theirs in zip(whole, gathered, strict=True):
+        assert (ours.language, ours.layer, ours.words) == (theirs.language, theirs.layer, theirs.words)
+        assert torch.equal(ours.counts, theirs.counts)
+        torch.testing.assert_close(ours.vectors, theirs.vectors)
+        assert ours.mean_norm == pytest.approx(theirs.mean_norm)
+    assert with_layer_0(whole, InventedEncoder()) == whole, "nothing is missing"

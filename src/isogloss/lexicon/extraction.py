@@ -10,7 +10,7 @@ Source: Schuster et al. (2019), section 3. They read at most the 50,000 most fre
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from functools import reduce
 from itertools import islice
@@ -303,6 +303,29 @@ def gather_occurrences(
     if batch:
         encode()
     return {word: torch.stack(vectors) if vectors else torch.zeros(0, encoder.width) for word, vectors in found.items()}
+
+
+def with_layer_0(anchors: Sequence[Anchors], encoder: Encoder) -> tuple[Anchors, ...]:
+    """Put the anchors of layer 0 before those of the other layers, if they are missing.
+
+    Layer 0 knows no context: all occurrences of a word type have the vector that the encoder has for the word alone. So
+    who keeps the encoder need not keep these anchors.
+
+    Args:
+        anchors: Of one language, lowest layer first.
+        encoder: The one that they were gathered with.
+
+    Returns:
+        All layers. The mean norm of the new ones is that of the tokens of the given word types only.
+    """
+    first = anchors[0]
+    if first.layer == 0:
+        return tuple(anchors)
+    words = [Sentence.of_forms([word], language=first.language) for word in first.words]
+    with torch.no_grad():
+        found = encoder.encode(words).layer(0)[:, 0]  # types width
+    lowest = Anchors.of_vectors(first.words, found.cpu(), language=first.language, counts=first.counts.tolist())
+    return (lowest, *anchors)
 
 
 def _batches(sentences: Iterable[Sentence], *, batch_words: int) -> Iterator[list[Sentence]]:
