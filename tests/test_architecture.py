@@ -2,7 +2,7 @@
 
 A folder uses only what stands above it:
 
-    errors ◀ shapes ◀ settings ◀ artifacts                                                    the ground
+    errors ◀ shapes ◀ settings ◀ drafts ◀ artifacts                                           the ground
        ◀ compute ◀ corpus ◀ encoders ◀ lexicon ◀ mapping ◀ parsing ◀ reports ◀ visuals ◀ web   the pipeline
           ◀ recipe_messages ◀ recipe ◀ recipe_reading ◀ stages ◀ planner ◀ plan ◀ figures ◀ experiment
           ◀ display ◀ trained ◀ bundle
@@ -25,7 +25,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "isogloss"
 FILES = sorted(SOURCE.rglob("*.py"))
-GROUND = ["errors", "shapes", "settings", "artifacts"]
+GROUND = ["errors", "shapes", "settings", "drafts", "artifacts"]
 PIPELINE = ["compute", "corpus", "encoders", "lexicon", "mapping", "parsing", "reports", "visuals", "web"]
 SURFACE = [
     "recipe_messages",

@@ -22,7 +22,6 @@ from isogloss.artifacts import (
     hash_file,
     hash_json,
     read_manifest,
-    remove_drafts,
     up_to_date,
     write_atomically,
     writing_to,
@@ -381,16 +380,6 @@ def test_bytes_that_are_no_text_are_no_manifest(tmp_path):
     (tmp_path / "manifest.json").write_bytes(b"\xff\xfe")
     with pytest.raises(ArtifactError, match="not readable as a manifest"):
         read_manifest(tmp_path)
-
-
-def test_drafts_of_killed_runs_are_removed_and_nothing_else(tmp_path):
-    build(tmp_path / "lexicon" / "es")
-    kept = everything_in(tmp_path)
-    (tmp_path / "lexicon" / ".es.a1.partial" / "inside").mkdir(parents=True)
-    (tmp_path / "lexicon" / ".es.a1.old.partial").mkdir()
-    (tmp_path / "lexicon" / "es" / ".words.txt.b2.partial").write_text("half")
-    remove_drafts(tmp_path)
-    assert everything_in(tmp_path) == kept
 
 
 def test_a_version_that_nobody_knows_is_called_unknown(monkeypatch):

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import torch
 
-from isogloss.artifacts import only_writer, remove_drafts_of
+from isogloss.artifacts import only_writer
 from isogloss.compute.checkpoints import Checkpoints
 from isogloss.encoders.elmo.bilm import BiLM
 from isogloss.errors import OutputError
@@ -369,16 +369,6 @@ def test_a_lock_that_was_removed_meanwhile_is_not_taken_for_ours(tmp_path, monke
     ):
         pass
     assert len(taken) >= 2
-
-
-def test_only_drafts_of_the_same_name_are_removed(tmp_path):
-    ours = [".es.abcd1234.partial", ".es.abcd1234.old.partial"]
-    theirs = [".es.v2.abcd1234.partial", ".fr.abcd1234.partial", ".es.checkpoints", ".es-2.abcd1234.partial"]
-    for name in (*ours, *theirs):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "file").touch()
-    remove_drafts_of(tmp_path / "es")
-    assert leftovers(tmp_path) == sorted(theirs)
 
 
 # ---------------------------------------------------------------------------------------- several processes

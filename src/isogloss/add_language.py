@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from isogloss.added_plan import CHECKPOINTS, plan_added_language
-from isogloss.artifacts import MANIFEST, artifact_key, only_writer, read_manifest, remove_drafts, up_to_date, writing_to
+from isogloss.artifacts import MANIFEST, artifact_key, only_writer, read_manifest, up_to_date, writing_to
 from isogloss.bundle import (
     ALIGNMENTS,
     ANCHORS,
@@ -33,6 +33,7 @@ from isogloss.bundle_commands import NAMES, make_bundle
 from isogloss.commands import checked, readable, shrink_lm
 from isogloss.compute.settings import ComputeSettings
 from isogloss.compute.workers import Event, Task, run_tasks
+from isogloss.drafts import remove_drafts
 from isogloss.errors import DataError, RecipeError
 from isogloss.expectation import expectation
 from isogloss.recipe import LanguageCorpus

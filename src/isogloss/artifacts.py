@@ -21,17 +21,17 @@ import importlib.metadata
 import json
 import os
 import platform
-import re
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from isogloss.drafts import SUFFIX, aside_of, new_draft
 from isogloss.errors import ArtifactError, OutputError
 
 MANIFEST = "manifest.json"
@@ -78,7 +78,7 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     """
     data = content.encode() if isinstance(content, str) else content
     with writing_to(path):
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=SUFFIX)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
@@ -211,8 +211,7 @@ def build_artifact(
         OutputError: The disk is full or the folder is not writable; nothing is left behind.
     """
     started = time.monotonic()
-    draft = _draft_of(folder, kind)
-    try:
+    with _draft_of(folder, kind) as draft:
         os.chmod(draft, 0o777 & ~_umask())
         with writing_to(folder, when=_DISK_ERRORS):  # other refusals may be about what `make` reads
             more = make(draft) or {}
@@ -234,9 +233,6 @@ def build_artifact(
             text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
             write_atomically(draft / MANIFEST, text)
             _replace_folder(draft, folder)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
     return Manifest(content)
 
 
@@ -246,34 +242,20 @@ def check_place(folder: Path, kind: str) -> None:
     Raises:
         OutputError: It cannot, or would take the place of something else.
     """
-    _draft_of(folder, kind).rmdir()
+    with _draft_of(folder, kind) as draft:
+        draft.rmdir()
 
 
-def _draft_of(folder: Path, kind: str) -> Path:
+@contextmanager
+def _draft_of(folder: Path, kind: str) -> Iterator[Path]:
     """Make the temporary folder in which an artifact is filled."""
     _refuse_to_replace(folder, kind)
     with writing_to(folder.parent):
         folder.parent.mkdir(parents=True, exist_ok=True)
-    with writing_to(folder):
-        return Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".partial"))
-
-
-def remove_drafts(folder: Path) -> None:
-    """Remove what killed runs left under temporary names in a folder and below."""
-    for path in folder.rglob(".*.partial"):
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-
-
-def remove_drafts_of(folder: Path) -> None:
-    """Remove what killed runs left of one artifact; call it while nobody else writes there, see `only_writer`."""
-    # The middle part is a random name without dots. An artifact of which this name is a beginning has one dot more.
-    ours = re.compile(rf"\.{re.escape(folder.name)}\.[^.]+(\.old)?\.partial")
-    for path in folder.parent.glob(".*.partial"):
-        if ours.fullmatch(path.name):
-            shutil.rmtree(path, ignore_errors=True)
+    with ExitStack() as until_done:
+        with writing_to(folder):
+            draft = until_done.enter_context(new_draft(folder))
+        yield draft
 
 
 @contextmanager
@@ -372,7 +354,7 @@ def _kind_of(folder: Path) -> str | None:
 
 def _replace_folder(draft: Path, folder: Path) -> None:
     """Rename `draft` to `folder`; an old folder steps aside first, since a rename needs an empty target."""
-    aside = draft.with_name(draft.name.replace(".partial", ".old.partial"))
+    aside = aside_of(draft)
     if folder.exists():
         os.rename(folder, aside)
     try:

@@ -1,7 +1,6 @@
 """Make a bundle of models from a run, and tell what a bundle holds."""
 
 import json
-import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -25,6 +24,7 @@ from isogloss.bundle import (
 )
 from isogloss.commands import shrink_lm, sound_model
 from isogloss.corpus.invented.languages import LANGUAGES
+from isogloss.drafts import SUFFIX, is_draft
 from isogloss.errors import ArtifactError, OutputError, RecipeError
 from isogloss.reports.results import read_scores
 from isogloss.stages import ENDINGS
@@ -187,7 +187,7 @@ def _refuse_strangers(out: Path, languages: Sequence[str]) -> None:
     """Make sure that a folder holds nothing but the bundle that is to be made, or parts of it, or drafts of those."""
     parts = (BUNDLE, PARSER, ALIGNMENTS, ANCHORS, *languages)
     for path in sorted(out.iterdir()):
-        if path.name not in (*parts, "README.md") and not _is_draft(path, parts):
+        if path.name not in (*parts, "README.md") and not is_draft(path, parts):
             raise OutputError(
                 f"{out}: holds {path.name}, which is no part of this bundle. Expected a new or empty folder, or models "
                 f"of {', '.join(languages)} alone. Remove it, or choose another folder with -o."
@@ -198,15 +198,9 @@ def _remove_drafts(out: Path, languages: Sequence[str]) -> None:
     """Remove what killed runs left of a bundle's parts; whatever else lies in the folder stays."""
     parts = (BUNDLE, PARSER, *languages)
     for folder in (out, out / ALIGNMENTS, out / ANCHORS):
-        for path in folder.glob(".*.partial"):
-            if _is_draft(path, parts):
+        for path in folder.glob(f".*{SUFFIX}"):
+            if is_draft(path, parts):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-def _is_draft(path: Path, parts: Sequence[str]) -> bool:
-    """Whether a path is named as `build_artifact` and `write_atomically` name the drafts of one of these parts."""
-    names = "|".join(re.escape(part) for part in parts)
-    return re.fullmatch(rf"\.({names})\.[^.]+(\.old)?\.partial", path.name) is not None
 
 
 def _put_model(model: Path, target: Path) -> None:

@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from isogloss.artifacts import only_writer, remove_drafts, up_to_date, versions, write_atomically, writing_to
+from isogloss.artifacts import only_writer, up_to_date, versions, write_atomically, writing_to
 from isogloss.compute.workers import Event, Task, run_tasks
+from isogloss.drafts import SUFFIX, remove_drafts
 from isogloss.errors import OutputError, RecipeError
 from isogloss.plan import plan_stages
 from isogloss.planner import serves_tests
@@ -123,7 +124,7 @@ def _refuse_to_mix(folder: Path) -> None:
     if not folder.is_dir() or (folder / RECIPE).is_file():
         return
     for path in sorted(folder.iterdir()):
-        if path.name != LOCK and not path.name.endswith(".partial"):
+        if path.name != LOCK and not path.name.endswith(SUFFIX):
             raise OutputError(
                 f"{folder}: holds {path.name}, and is no run folder (no {RECIPE}). Expected a new or empty folder, or "
                 f"that of an earlier run. Choose another with -o."

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isogloss.artifacts import only_writer, read_manifest, remove_drafts_of, up_to_date
+from isogloss.artifacts import only_writer, read_manifest, up_to_date
 from isogloss.commands import checked, hash_of_text, readable, sound_model
 from isogloss.compute.settings import ComputeSettings
 from isogloss.compute.workers import Event, Task, run_tasks, take_part
@@ -251,7 +251,6 @@ def built_on_model(folder: Path, settings: "BiLMTrainingSettings", *, option: st
 def _run_alone(stage: Stage, out: Path, *, threads: int, on_event: Callable[[Event], None]) -> None:
     """Run one stage in this process, into `out`."""
     with only_writer(out):
-        remove_drafts_of(out)
         on_event({"event": "run", "recipe": stage.name, "stages": [stage.name], "kept": []})
         task = Task(stage.name, run_stage, {"stage": stage, "folder": out.parent})
         run_tasks([task], workers=0, threads=threads, on_event=on_event)

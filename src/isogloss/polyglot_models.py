@@ -22,7 +22,6 @@ from isogloss.artifacts import (
     check_place,
     only_writer,
     read_manifest,
-    remove_drafts_of,
     up_to_date,
 )
 from isogloss.commands import checked, hash_of_text, readable
@@ -253,8 +252,6 @@ def _starts(start_from: Path, languages: Collection[str]) -> dict[str, Path]:
 def _run_first(asked: _Asked, *, threads: int, on_event: Callable[[Event], None]) -> None:
     """Train in the process that speaks to people."""
     with only_writer(asked.out):
-        for language in asked.corpora:
-            remove_drafts_of(asked.out / language)
         on_event({"event": "run", "recipe": asked.out.name, "stages": [asked.out.name], "kept": []})
         task = Task(asked.out.name, _make, {"asked": asked})
         run_tasks([task], workers=0, threads=threads, on_event=on_event)

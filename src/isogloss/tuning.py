@@ -1,15 +1,15 @@
 """The command `tune-parser`: a bundle's parser goes on with the few trees that somebody has drawn of a language."""
 
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from isogloss.artifacts import build_artifact, only_writer, remove_drafts_of, writing_to
+from isogloss.artifacts import build_artifact, only_writer, writing_to
 from isogloss.bundle import BUNDLE, PARSER, open_bundle, put_in_place, refuse_to_replace, write_bundle
 from isogloss.commands import checked, hash_of_text
 from isogloss.compute.settings import ComputeSettings
+from isogloss.drafts import new_draft
 from isogloss.errors import DataError
 from isogloss.stages import Pace
 
@@ -70,19 +70,16 @@ def tune_parser(
     threads = checked(ComputeSettings, threads=threads).threads
     with only_writer(out):
         refuse_to_replace(out)
-        remove_drafts_of(out)
-        with writing_to(out):
-            draft = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.", suffix=".partial"))
-            draft.chmod(out.parent.stat().st_mode & 0o777)  # who may read the folder may read what is put into it
-        try:
+        with ExitStack() as until_done:
+            with writing_to(out):
+                draft = until_done.enter_context(new_draft(out))
+                draft.chmod(out.parent.stat().st_mode & 0o777)  # who may read the folder may read what is put into it
             bundle.link_to(draft, but=PARSER)
             arguments = {"bundle": bundle, "draft": draft, "trees": Path(trees), "language": language}
             arguments |= {"others": dict(others or {}), "settings": settings, "licence": licence, "seed": seed}
             on_event({"event": "run", "recipe": f"tune with {language}", "stages": [PARSER], "kept": []})
             run_tasks([Task(PARSER, _tune, arguments)], workers=0, threads=threads, on_event=on_event)
             put_in_place(draft, out)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
     return dict(open_bundle(out).parser["tuned"])
 
 

@@ -23,8 +23,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
-from isogloss.artifacts import remove_drafts, write_atomically, writing_to
+from isogloss.artifacts import write_atomically, writing_to
 from isogloss.compute.processes import ALONE, Processes
+from isogloss.drafts import remove_drafts
 
 if TYPE_CHECKING:
     from isogloss.compute.loop import Progress, Resumable
