@@ -23,6 +23,7 @@ from isogloss.stage import Stage, run_stage
 from isogloss.stages import forget_checkpoints, make_encoder
 
 if TYPE_CHECKING:
+    from isogloss.compute.processes import Processes
     from isogloss.encoders.elmo.settings import BiLMTrainingSettings
 
 
@@ -108,13 +109,7 @@ def train_lm(
 
     with joined_processes(choose_device(device)) as processes:
         precision = choose_precision(precision, processes.device)
-        # Each of these changes the order of sums, and so the last digits of the weights.
-        arithmetic = {
-            "threads": threads,
-            **({"device": processes.device.type} if processes.device.type != "cpu" else {}),
-            **({"precision": precision} if precision != "float32" else {}),
-            **({"processes": processes.world} if processes.world > 1 else {}),
-        }
+        arithmetic = arithmetic_of(processes, threads=threads, precision=precision)
         content = training_of(settings, anchored=anchored_to is not None)
         stage = Stage(
             name=out.name,
@@ -148,6 +143,15 @@ def train_lm(
         elif processes.first:
             forget_checkpoints(arguments["checkpoints"], stage.key)
         return ELMoEncoder.load(out).card if processes.first else {}
+
+
+def arithmetic_of(processes: "Processes", *, threads: int, precision: str) -> dict[str, Any]:
+    """Return what changes the order of sums, and so the last digits of a model's weights; what is usual goes unsaid."""
+    told: dict[str, Any] = {"threads": threads}
+    told |= {"device": processes.device.type} if processes.device.type != "cpu" else {}
+    told |= {"precision": precision} if precision != "float32" else {}
+    told |= {"processes": processes.world} if processes.world > 1 else {}
+    return told
 
 
 def settings_of(

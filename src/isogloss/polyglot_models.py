@@ -28,7 +28,7 @@ from isogloss.commands import checked, hash_of_text, readable
 from isogloss.compute.settings import ComputeSettings
 from isogloss.compute.workers import Event, Task, report, run_tasks, take_part
 from isogloss.errors import OutputError, RecipeError
-from isogloss.language_models import built_on_model, settings_of
+from isogloss.language_models import arithmetic_of, built_on_model, settings_of
 from isogloss.plan_contents import training_of
 from isogloss.recipe import LanguageCorpus
 from isogloss.rich_language import lend
@@ -204,10 +204,8 @@ def train_polyglot(
     with joined_processes(choose_device(device)) as processes:
         precision = choose_precision(precision, processes.device)
         steers = {"polyglot": list(texts), "tokenised": tokenised, "max_sentences": max_sentences}
-        steers |= {"training": training_of(settings, anchored=False), "seed": seed, "threads": threads}
-        steers |= {"device": processes.device.type} if processes.device.type != "cpu" else {}
-        steers |= {"precision": precision} if precision != "float32" else {}
-        steers |= {"processes": processes.world} if processes.world > 1 else {}
+        steers |= {"training": training_of(settings, anchored=False), "seed": seed}
+        steers |= arithmetic_of(processes, threads=threads, precision=precision)
         asked = _Asked(
             out=Path(out).absolute(),
             corpora=corpora,
