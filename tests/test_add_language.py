@@ -238,8 +238,8 @@ def test_after_a_stop_the_same_command_goes_on_whichever_column_comes_first(fami
 
 
 def test_without_a_dictionary_loan_words_lead_somewhere(command, family, models, tmp_path, monkeypatch):
-    last_resort = roads_for(1000, dictionary=False)[-1:]  # searches take minutes, and have tests of their own
-    monkeypatch.setattr("isogloss.added_plan.roads_for", lambda words, *, dictionary: last_resort)
+    last_resort = roads_for(dictionary=False)[-1:]  # searches take minutes, and have tests of their own
+    monkeypatch.setattr("isogloss.added_plan.roads_for", lambda *, dictionary: last_resort)
     known = Vocabulary.load(models.folder / "qal" / "vocabulary.txt").words[len(RESERVED) :]
     loans = [word for word in known if len(word) >= SHORTEST_ALIKE][:20]
     lines = (family / "qdo" / "text.txt").read_text(encoding="utf-8").splitlines()

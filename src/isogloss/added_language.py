@@ -13,14 +13,13 @@ from typing import Any
 
 from isogloss.artifacts import write_atomically
 from isogloss.errors import AlignmentError
-from isogloss.language_budget import ROOMY_TEXT
 from isogloss.mapping_stage import LOWEST_LAYER, make_alignments
 from isogloss.recipe import LanguageCorpus
 from isogloss.stages import read_dictionary_of
 
 log = logging.getLogger(__name__)
 
-PRIOR = 0.3
+PRIOR = 1.0
 """Weight of the identity beside the pairs of a dictionary; docs/results.md has the choice of it."""
 CANDIDATES = 10_000
 """Most frequent word types of the new language among which words are looked up."""
@@ -35,22 +34,20 @@ class Road:
     needs_dictionary: bool = False
 
 
-def roads_for(words: int, *, dictionary: bool) -> tuple[Road, ...]:
+def roads_for(*, dictionary: bool) -> tuple[Road, ...]:
     """Return the ways to align a new language whose model started from the reference's, best first.
 
     Both models share a space from their first step, so the closed form keeps the map near the identity: with a `PRIOR`,
-    350 pairs lead a parser of Spanish as far as 3,600 do. A closed form with a prior needs hardly any pair, so it is
-    also the last road, from words spelt alike. Means of few word types are no centres that could be brought together,
-    so a small text is aligned without centring.
+    350 pairs lead a parser of Spanish as far as 3,600 do. Such a closed form needs hardly any pair, so it is the last
+    road as well, from words spelt alike. It does not centre: the means of two texts' word types are means of other
+    things, and a parser loses by it.
 
     Args:
-        words: Of text.
         dictionary: Whether there is one.
     """
     from isogloss.mapping.settings import ProcrustesSettings, SelfLearningSettings
 
-    normalisation = "unit_centre_unit" if words >= ROOMY_TEXT else "unit"
-    closed_form = ProcrustesSettings(normalisation=normalisation, too_few_pairs="complete", prior=PRIOR, weighting=0.0)
+    closed_form = ProcrustesSettings(normalisation="unit", too_few_pairs="complete", prior=PRIOR, weighting=0.0)
     if dictionary:
         return (Road("the dictionary", closed_form, needs_dictionary=True),)
     return (

@@ -147,7 +147,7 @@ def plan_added_language(
         inputs=inputs | {encoder.name: encoder.key},
         arguments={"corpus": corpus, "language": language, "encoder": work / encoder.name, **gathering},
     )
-    roads = roads_for(size.words, dictionary=pairs is not None)
+    roads = roads_for(dictionary=pairs is not None)
     ways = {"roads": [[road.name, road.settings.model_dump(mode="json")] for road in roads]}
     if kin is not None:
         part = f"{ALIGNMENTS}/{kin}"
