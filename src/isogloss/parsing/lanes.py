@@ -10,8 +10,16 @@ about the same length, longest sentence first, each beginning with an empty stat
 The backward direction has the same lanes, with every sentence turned round. Lanes that are left are filled up to
 one of a few numbers, since every shape of a product in bfloat16 costs time when it comes first, see `products`.
 
-The equations are those of `recurrent`. Products and outputs are bfloat16; gates and cells, which add up from step to
-step, are float32.
+One step of one direction, as in `nn.LSTM`:
+
+    i, f, o = σ(x Wᵢₙ + h W + b)       gates
+    g       = tanh(x Wᵢₙ + h W + b)    another part of the same product
+    c       = f ⊙ c + i ⊙ g            cell
+    h       = o ⊙ tanh c               output
+
+Products and outputs are bfloat16; gates and cells, which add up from step to step, are float32.
+
+Source: Hochreiter and Schmidhuber (1997); with forget gates, Gers et al. (2000).
 """
 
 from collections.abc import Sequence
