@@ -311,8 +311,7 @@ def _encoder_shape(encoder: Encoder | None, settings: ParserSettings) -> tuple[i
     if not settings.layers_read(encoder.layers):
         raise RecipeError(
             f"parsing.layer is {settings.layer!r}, but the encoder has {encoder.layers} layers. Layers run "
-            "from 0 to "
-            f'{encoder.layers - 1}. Set one of them, or layer = "mix" or "all".'
+            f'from 0 to {encoder.layers - 1}. Set one of them, or layer = "mix" or "all".'
         )
     return encoder.layers, encoder.width
 
