@@ -339,7 +339,7 @@ def test_unrelated_spaces_end_with_status_3_and_leave_nothing_behind(command, tm
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--set", "epochs=2"), r"epochs: procrustes has no such setting. Expected one of neighbourhood"),
+        (("--set", "epochs=2"), r"epochs: procrustes has no such setting. Expected one of meeting, neighb"),
         (("--set", "epochs"), r"--set: found 'epochs'. Expected KEY=VALUE. Add the value"),
         (("--set", "prior=-1"), r"^prior: found -1. Expected a value greater than or equal to 0 or 'auto' or 'held"),
         (("--refinements", 1, "--set", "refinements=x"), r"^refinements: found 'x'. Expected a whole number. Chang"),
@@ -358,6 +358,7 @@ def test_unrelated_spaces_end_with_status_3_and_leave_nothing_behind(command, tm
         (("--selection", "held_out"), r"selection: found held_out, but no refinements. Expected rounds of refin"),
         (("--guide", "lowest", "--selection", "closeness"), r"selection: found closeness, but no refinements. Exp"),
         (("--set", "refinement_types=9"), r"refinement_types: found 9, but no refinements. .* or give --refinements."),
+        (("--weighting", 0, "--set", "meeting=true"), r"meeting: found True, but no weighting. Expected one, which"),
         (("--guide", "own"), r"--guide: found own, but procrustes finds every layer by itself anyway, unless another"),
         (("--method", "rcsls", "--weighting", 0.3), r"weighting: rcsls has no such setting"),
         (("--method", "guessing"), r"--method: found 'guessing'. Expected one of procrustes, rcsls, self"),

@@ -293,13 +293,18 @@ def _refuse_unused(
 
 
 def _refuse_idle(method: str, settings: Any, given: Mapping[str, Any], *, guided: bool) -> None:
-    """Refuse settings of rounds of refinement where none is taken; with a guide there is always one, in the guide."""
+    """Refuse settings of what is not done: rounds of refinement (with a guide there is always one), or weighting."""
     about_rounds = ("selection",) if guided else ("selection", "refinement_types")
     idle = next((name for name in about_rounds if name in given), None)
     if method == "procrustes" and idle is not None and settings.refinements == 0:
         raise RecipeError(
             f"{idle}: found {given[idle]}, but no refinements. Expected rounds of refinement, which it is about. "
             "Leave it out, or give --refinements."
+        )
+    if "meeting" in given and getattr(settings, "weighting", None) == 0:
+        raise RecipeError(
+            f"meeting: found {given['meeting']}, but no weighting. Expected one, which it is about. Leave it out, or "
+            "give another --weighting."
         )
 
 

@@ -274,8 +274,12 @@ def test_weights_serve_the_look_up_and_leave_the_map_alone():
     assert plain.source_weighting is None
     assert torch.equal(plain.matrix, weighted.matrix)
     assert torch.equal(plain.apply(one.vectors), weighted.apply(one.vectors))
-    assert weighted.details["weighting"] == 1.0
-    assert "weighting" not in plain.details
+    assert (weighted.details["weighting"], weighted.details["meeting"]) == (1.0, True)
+    assert not {"weighting", "meeting"} & plain.details.keys()
+    settings = ProcrustesSettings(weighting=1.0, meeting=False)
+    apart = fit_alignment(one, two, dictionary=dictionary_of(150), settings=settings)
+    assert not torch.equal(apart.source_weighting, weighted.source_weighting)
+    assert torch.equal(apart.matrix, plain.matrix)
     by_default = fit_alignment(one, two, dictionary=dictionary_of(150))
     assert by_default.details["weighting"] == 0.5, "held-out pairs choose a weight where it helps"
     assert torch.equal(by_default.matrix, plain.matrix)

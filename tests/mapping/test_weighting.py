@@ -178,3 +178,70 @@ def test_the_seed_decides_which_pairs_are_held_out_and_a_word_keeps_its_translat
     assert not torch.equal(folds[0], folds[2])
     assert all(each[0] == each[1] and len(each[8:].unique()) == 1 for each in folds)
     assert all(sorted(each.unique().tolist()) == [0, 1, 2, 3, 4] for each in folds)
+
+
+@given(st.integers(0, 10_000), st.floats(0, 1))
+@settings(max_examples=30)
+def test_the_sides_meet_as_ridge_regression_towards_their_mean_would_have_it(seed, exponent):
+    width = 5
+    source = normal(seed, 30, width) * torch.linspace(0.3, 1, width)
+    target = source @ rotation(seed + 1, width) + 0.5 * normal(seed + 2, 30, width)
+    apart = symmetric_weighting(source, target, exponent=exponent)
+    together = symmetric_weighting(source, target, exponent=exponent, meeting=True)
+    P, Q = source @ apart[0], target @ apart[1]
+    for before, after, own in zip(apart, together, (P, Q), strict=True):
+        held = (own.square().sum() / width).sqrt() * torch.eye(width, dtype=torch.float64)
+        rows, wanted = torch.cat([own, held]), torch.cat([(P + Q) / 2, held])
+        assert torch.allclose(after, before @ torch.linalg.lstsq(rows, wanted).solution, atol=1e-8)
+
+
+def test_sides_that_agree_already_have_nowhere_to_meet():
+    source, planted = normal(1, 40, 6), rotation(2, 6)
+    A, B = symmetric_weighting(source, source @ planted, exponent=0.3, meeting=True)
+    for found, before in zip((A, B), symmetric_weighting(source, source @ planted, exponent=0.3), strict=True):
+        assert torch.allclose(found, before, atol=1e-9)
+
+
+def precision_at_1(
+    A: torch.Tensor, B: torch.Tensor, source: torch.Tensor, target: torch.Tensor, tested: range
+) -> float:
+    queries = (source @ A).float()
+    found, _ = nearest(queries[list(tested)], (target @ B).float(), k=1, background=queries)
+    return float((found[:, 0] == torch.tensor(tested)).double().mean())
+
+
+def test_meeting_finds_more_where_what_only_one_language_has_differs_between_directions():
+    source, target = with_noise_of_its_own(1)
+    tested = range(200, 500)
+    found = [
+        precision_at_1(
+            *symmetric_weighting(source[:200], target[:200], exponent=0.15, meeting=meeting), source, target, tested
+        )
+        for meeting in (False, True)
+    ]
+    assert found[1] > found[0] + 0.05
+
+
+def test_the_prior_helps_where_few_noisy_pairs_stand_beside_spaces_that_began_as_one():
+    width, tested = 40, range(60, 500)
+    shared = normal(1, 500, width)
+    source, target = (shared + 0.7 * normal(seed, 500, width) for seed in (2, 3))
+    alone, with_prior, stronger = (
+        symmetric_weighting(source[:60], target[:60], exponent=0.3, prior=prior)
+        for prior in (0.0, weighting.STRONGEST_PRIOR, 3.0)
+    )
+    gain = precision_at_1(*with_prior, source, target, tested) - precision_at_1(*alone, source, target, tested)
+    assert gain > 0.05
+    assert all(torch.equal(one, other) for one, other in zip(with_prior, stronger, strict=True)), "it has a limit"
+
+
+def test_the_weight_is_chosen_as_it_will_be_used():
+    """With the sides meeting, more is gained by a weight, so that it is taken where it would not be without."""
+    shared = normal(1, 500, 20)
+    source, target = (
+        torch.cat([shared + 0.3 * normal(seed, 500, 20), 0.6 * normal(seed + 1, 500, 20)], dim=1) for seed in (2, 5)
+    )
+    folds = torch.arange(500) % 5
+    chosen = [held_out_weighting(source, target, pairs_of(500), folds=folds, meeting=meets) for meets in (False, True)]
+    assert chosen[0] <= chosen[1]
+    assert chosen[1] > 0

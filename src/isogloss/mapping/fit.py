@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64
 from torch import Tensor
 
 from isogloss.compute.randomness import numpy_generator
@@ -98,11 +98,12 @@ def fit_procrustes(
     rows, columns = torch.tensor(pairs).unbind(dim=1)
     of_words, of_translations = source.rows(rows), target.rows(columns)
     prior = chosen_prior(of_words, of_translations, rows, settings.prior, seed=seed)
-    weighting = settings.weighting
-    if weighting == "held_out":
-        weighting = held_out_weighting(source.vectors, target.vectors, pairs, folds=folds_of(rows, seed=seed))
     rotation = solve(of_words, of_translations, prior=prior)
-    matrix = rotation.matrix
+    matrix, weighting = rotation.matrix, settings.weighting
+    further: dict[str, Any] = {"prior": rotation.prior, "meeting": settings.meeting}
+    if weighting == "held_out":
+        folds = folds_of(rows, seed=seed)
+        weighting = held_out_weighting(source.vectors, target.vectors, pairs, folds=folds, **further)
     width = source_anchors.width
     if len(pairs) < width:
         logger.warning(
@@ -149,15 +150,19 @@ def fit_procrustes(
             "closeness_by_round": list(refinement.closeness_by_round),
             **held,
         }
+    weightings: tuple[Tensor | None, Tensor | None] = (None, None)
+    if weighting > 0:
+        known = source.rows(used[:, 0]), target.rows(used[:, 1])
+        weightings = symmetric_weighting(*known, exponent=weighting, **further)
+        details |= {"weighting": weighting, "meeting": settings.meeting}
     return _alignment(
         source_anchors,
         target_anchors,
         source,
         target,
         matrix=matrix,
-        pairs=used,
         settings=settings,
-        weighting=weighting,
+        weightings=weightings,
         details=details,
     )
 
@@ -174,6 +179,7 @@ def fit_induced(
         normalisation=settings.normalisation,
         scale=settings.scale,
         weighting=settings.weighting if isinstance(settings, SelfLearningSettings) else 0.0,
+        meeting=settings.meeting if isinstance(settings, SelfLearningSettings) else False,
         prior=settings.prior,
         too_few_pairs="complete",
     )
@@ -212,9 +218,7 @@ def _fit_rcsls(
         source,
         target,
         matrix=found.matrix,
-        pairs=torch.tensor(pairs),
         settings=settings,
-        weighting=0.0,
         details=details,
     )
 
@@ -256,18 +260,13 @@ def _alignment(
     target: NormalisedAnchors,
     *,
     matrix: Float64[Tensor, "width width"],
-    pairs: Int64[Tensor, "pairs 2"],
     settings: ProcrustesSettings | RCSLSSettings,
-    weighting: float,
+    weightings: tuple[Tensor | None, Tensor | None] = (None, None),
     details: Mapping[str, Any],
 ) -> Alignment:
     """Gather what vectors in context need: the matrix, lengths and centres, and weights for the look-up."""
     by_mean_norm = settings.scale == "mean_norm"
     target_scale = mean_norm_scale(target_anchors) if by_mean_norm else 1.0
-    weightings = (None, None)
-    if weighting > 0:
-        weightings = symmetric_weighting(source.rows(pairs[:, 0]), target.rows(pairs[:, 1]), exponent=weighting)
-        details = {**details, "weighting": weighting}
     return Alignment(
         source=source_anchors.language,
         target=target_anchors.language,

@@ -135,17 +135,22 @@ def solve(
     best = float(S.sum())
     share = float(M.trace()) / best if best > 0 else 0.0
     if weight > 0:
-        return Rotation(_with_identity(M, weight), rank, share, weight)
+        return Rotation(_rotation_with_identity(M, weight), rank, share, weight)
     U_free, V_free = U[:, rank:], Vh[rank:].mT  # width free
     P, _, Qh = torch.linalg.svd(V_free.mT @ U_free)
     W = U[:, :rank] @ Vh[:rank] + U_free @ (Qh.mT @ P.mT) @ V_free.mT
     return Rotation(W, rank, share, weight)
 
 
-def _with_identity(M: Float64[Tensor, "width width"], weight: float) -> Float64[Tensor, "width width"]:
-    """Return the rotation for M and an identity of a weight relative to M's mean singular value (a quadratic mean)."""
+def with_identity(M: Float64[Tensor, "width width"], weight: float) -> Float64[Tensor, "width width"]:
+    """Return M plus the identity, weighed relative to M's mean singular value (a quadratic mean)."""
     unit = torch.eye(len(M), dtype=M.dtype, device=M.device)
-    U, _, Vh = torch.linalg.svd(M + weight * torch.linalg.matrix_norm(M) / len(M) ** 0.5 * unit)
+    return M + weight * torch.linalg.matrix_norm(M) / len(M) ** 0.5 * unit
+
+
+def _rotation_with_identity(M: Float64[Tensor, "width width"], weight: float) -> Float64[Tensor, "width width"]:
+    """Return the rotation for M and the identity beside it."""
+    U, _, Vh = torch.linalg.svd(with_identity(M, weight))
     return U @ Vh
 
 
@@ -218,7 +223,7 @@ def held_out_prior(
         aside = folds == fold
         rest = M - X[aside].mT @ Y[aside]
         for row, weight in zip(closeness, PRIORS, strict=True):
-            W = _with_identity(rest, weight) if weight else completed_procrustes(X[~aside], Y[~aside])[0]
+            W = _rotation_with_identity(rest, weight) if weight else completed_procrustes(X[~aside], Y[~aside])[0]
             row[aside] = ((X[aside] @ W) * Y[aside]).sum(dim=1)
     means = closeness.mean(dim=1)
     error = float(closeness[int(means.argmax())].std()) / len(X) ** 0.5

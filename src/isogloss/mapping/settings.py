@@ -56,6 +56,10 @@ class ProcrustesSettings(Settings):
     power. 0 leaves all alike, 0.3 translates a little better as a rule; ``held_out`` takes what helps pairs held out
     from the fit. The rotation, and all vectors that it maps, stay as they are."""
 
+    meeting: bool = True
+    """For looking up translations only, where directions are weighted: each side moves towards the other's, as far as
+    the pairs demand it, which finds a few words in a hundred more; see `symmetric_weighting`."""
+
     prior: Prior = "held_out"
     """Weight of the identity beside the pairs, for models that were started from one another and so share a space
     already; 0 is plain Procrustes. ``held_out`` takes the strongest that serves pairs held out from the fit as well as
@@ -261,6 +265,9 @@ class SelfLearningSettings(Settings):
 
     weighting: Annotated[float, Field(ge=0, le=1)] = 0.0
     """As in `ProcrustesSettings`, but ``held_out``: pairs that were found with one weight cannot judge another."""
+
+    meeting: bool = False
+    """As in `ProcrustesSettings`."""
 
     prior: Annotated[float, Field(ge=0)] | Literal["auto"] = "auto"
     """As in `ProcrustesSettings`, for the map that is kept. The search itself knows of no identity."""

@@ -9,7 +9,15 @@ back afterwards, each side's in its own canonical directions, so that vectors ke
     target weighting  B = C_y V S^e Vᵀ C_y⁻¹ V
 
 Translations are then neighbours among the rows of X A and Y B. With S^e = 1 that is X U against Y V, a rotation of
-each.
+each. Two more steps help wherever they have been tried:
+
+The *prior*: where two models began as one, the identity joins the whitened pairs, Cₓ XᵀY C_y + prior ‖·‖/√width · I, as
+in `procrustes`.
+
+*Meeting*: a word and its translation are still apart, each on its own side, by what only its language has. A linear map
+of each side takes P = X A towards the mean H of P and Q = Y B, as far as the pairs demand it:
+F = (PᵀP + r I)⁻¹ (PᵀH + r I), with r as large as the mean variance, and likewise for Q. A F and B G then take the place
+of A and B.
 
 Which exponent serves best depends on the vectors: where noise is the same in all directions, none does.
 `held_out_weighting` lets pairs tell that had no part in A and B.
@@ -19,7 +27,9 @@ parser keep their distances and are only rotated.
 
 Source: Artetxe, Labaka and Agirre (2018), Generalizing and improving bilingual word embedding mappings with a
 multi-step framework of linear transformations (whitening, re-weighting, de-whitening). The ridge is ours: with few
-pairs for many directions the correlations would all be near 1.
+pairs for many directions the correlations would all be near 1. So is the prior. Meeting: Doval, Camacho-Collados,
+Espinosa-Anke and Schockaert (2018), Improving Cross-Lingual Word Embeddings by Meeting in the Middle; the pull to the
+identity is ours.
 """
 
 from collections.abc import Sequence
@@ -31,15 +41,25 @@ from torch import Tensor
 
 from isogloss.compute.interruption import raise_if_stop_requested
 from isogloss.errors import AlignmentError
-from isogloss.mapping.procrustes import FOLDS
+from isogloss.mapping.procrustes import FOLDS, with_identity
 from isogloss.mapping.retrieval import nearest
 
 RIDGE = 0.3
 """Added to the variance of every direction, as a share of the mean variance."""
+STRONGEST_PRIOR = 0.3
+"""No identity weighs more beside whitened pairs, since whitening leaves the noise as large as what is shared."""
+PULL = 1.0
+"""What holds the identity against the pairs when the two sides meet, as a share of the mean variance."""
 
 
 def symmetric_weighting(
-    source: Float[Tensor, "pairs width"], target: Float[Tensor, "pairs width"], *, exponent: float, ridge: float = RIDGE
+    source: Float[Tensor, "pairs width"],
+    target: Float[Tensor, "pairs width"],
+    *,
+    exponent: float,
+    ridge: float = RIDGE,
+    prior: float = 0.0,
+    meeting: bool = False,
 ) -> tuple[Float64[Tensor, "width width"], Float64[Tensor, "width width"]]:
     """Return A and B, such that rows of ``source @ A`` lie near the like rows of ``target @ B``.
 
@@ -48,11 +68,40 @@ def symmetric_weighting(
         target: Those of their translations, in the same order.
         exponent: Of the correlations; 0 weighs all directions alike.
         ridge: See `RIDGE`.
+        prior: Weight of the identity beside the whitened pairs; `STRONGEST_PRIOR` at most is taken.
+        meeting: Whether each side moves towards the other's.
 
     Raises:
         AlignmentError: All vectors of a side are zero, so that no direction stands out.
     """
-    return _Canonical.of(source, target, ridge=ridge).weighted(exponent)
+    canonical = _Canonical.of(source, target, ridge=ridge, prior=prior)
+    return _weighted(canonical, source, target, exponent=exponent, meeting=meeting)
+
+
+def _weighted(
+    canonical: "_Canonical",
+    source: Float[Tensor, "pairs width"],
+    target: Float[Tensor, "pairs width"],
+    *,
+    exponent: float,
+    meeting: bool,
+) -> tuple[Float64[Tensor, "width width"], Float64[Tensor, "width width"]]:
+    """Return A and B of an exponent; where the sides shall meet, as the pairs that are given demand it."""
+    A, B = canonical.weighted(exponent)
+    if not meeting:
+        return A, B
+    P, Q = source.double() @ A, target.double() @ B
+    between = (P + Q) / 2
+    return A @ _towards(between, P), B @ _towards(between, Q)
+
+
+def _towards(
+    between: Float64[Tensor, "pairs width"], vectors: Float64[Tensor, "pairs width"]
+) -> Float64[Tensor, "width width"]:
+    """Return the linear map that takes vectors nearest to others, held to the identity; see `PULL`."""
+    moments = vectors.mT @ vectors
+    held = PULL * moments.diagonal().mean() * torch.eye(len(moments), dtype=moments.dtype, device=moments.device)
+    return torch.linalg.solve(moments + held, vectors.mT @ between + held)
 
 
 EXPONENTS = (0.0, 0.15, 0.3, 0.5)
@@ -67,6 +116,8 @@ def held_out_weighting(
     pairs: Sequence[tuple[int, int]],
     *,
     folds: Int64[Tensor, " pairs"],
+    prior: float = 0.0,
+    meeting: bool = False,
 ) -> float:
     """Choose the exponent by pairs that the weighting has not seen.
 
@@ -80,6 +131,8 @@ def held_out_weighting(
         target: Normalised anchors in the space to be shared, most frequent first.
         pairs: A dictionary, as rows of both.
         folds: Of each pair, from 0; pairs of one word should share a fold.
+        prior: See `symmetric_weighting`; with the exponent 0, too.
+        meeting: Likewise, but for the exponent 0, which stands for a look-up by the rotation alone.
 
     Returns:
         An exponent for `symmetric_weighting`; 0 with fewer than two pairs a fold, since nothing can be held out, and
@@ -97,9 +150,11 @@ def held_out_weighting(
         rest, words = folds != fold, rows[folds == fold].unique()
         if not bool(source[rows[rest]].any() and target[columns[rest]].any()):
             return 0.0
-        canonical = _Canonical.of(source[rows[rest]], target[columns[rest]], ridge=RIDGE)
+        known = source[rows[rest]], target[columns[rest]]
+        canonical = _Canonical.of(*known, ridge=RIDGE, prior=prior)
         for found, exponent in zip(hits, EXPONENTS, strict=True):
-            A, B = (side.float() for side in canonical.weighted(exponent))
+            both = _weighted(canonical, *known, exponent=exponent, meeting=meeting and exponent > 0)
+            A, B = (side.float() for side in both)
             nearest_to, _ = nearest(source[words].float() @ A, looked_through @ B, k=1)
             chosen = candidates[nearest_to[:, 0]]
             found += [pair in right for pair in zip(words.tolist(), chosen.tolist(), strict=True)]
@@ -133,12 +188,15 @@ class _Canonical:
 
     @classmethod
     def of(
-        cls, source: Float[Tensor, "pairs width"], target: Float[Tensor, "pairs width"], *, ridge: float
+        cls, source: Float[Tensor, "pairs width"], target: Float[Tensor, "pairs width"], *, ridge: float, prior: float
     ) -> "_Canonical":
         X, Y = source.double(), target.double()
         whiten_X, unwhiten_X = _whitening(X, ridge)
         whiten_Y, unwhiten_Y = _whitening(Y, ridge)
-        U, S, Vh = torch.linalg.svd(whiten_X @ (X.mT @ Y) @ whiten_Y)
+        K = whiten_X @ (X.mT @ Y) @ whiten_Y
+        if prior > 0:
+            K = with_identity(K, min(prior, STRONGEST_PRIOR))
+        U, S, Vh = torch.linalg.svd(K)
         return cls(whiten_X, unwhiten_X, whiten_Y, unwhiten_Y, U, S, Vh.mT)
 
     def weighted(self, exponent: float) -> tuple[Float64[Tensor, "width width"], Float64[Tensor, "width width"]]:
