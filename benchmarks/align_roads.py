@@ -35,12 +35,13 @@ def our_roads() -> dict[str, tuple[Any, str]]:
     That is a ``dictionary``, ``identical words`` (a dictionary made of them) or ``nothing`` (no dictionary at all).
     """
     plain: dict[str, Any] = {"prior": 0.0, "weighting": 0.0}
-    centred: dict[str, Any] = {"normalisation": "unit_centre_unit"}
+    centred: dict[str, Any] = {"normalisation": "unit_centre_unit", "meeting": False}
+    meeting: dict[str, Any] = {**centred, "meeting": True, "prior": "held_out"}
     best = {**centred, "refinements": 5, "weighting": 0.3}
     return {
         "procrustes": (ProcrustesSettings(**plain), "dictionary"),
         "procrustes, centred": (ProcrustesSettings(**centred, **plain), "dictionary"),
-        "procrustes, iterative": (ProcrustesSettings(normalisation="iterative", **plain), "dictionary"),
+        "procrustes, iterative": (ProcrustesSettings(normalisation="iterative", meeting=False, **plain), "dictionary"),
         "procrustes, centred + refine": (ProcrustesSettings(**centred, refinements=5, **plain), "dictionary"),
         "procrustes, centred + refine, held out": (
             ProcrustesSettings(**centred, refinements=5, selection="held_out", **plain),
@@ -56,6 +57,9 @@ def our_roads() -> dict[str, tuple[Any, str]]:
         "procrustes + weighting, 0.5": (ProcrustesSettings(**centred, weighting=0.5, prior=0.0), "dictionary"),
         "procrustes + weighting, held out": (ProcrustesSettings(**centred, prior=0.0), "dictionary"),
         "procrustes + refine + weighting": (ProcrustesSettings(**best, prior=0.0), "dictionary"),
+        "procrustes + meeting": (ProcrustesSettings(**meeting, weighting=0.3), "dictionary"),
+        "procrustes + meeting, held out": (ProcrustesSettings(**meeting), "dictionary"),
+        "procrustes + refine + meeting": (ProcrustesSettings(**meeting, weighting=0.3, refinements=5), "dictionary"),
         "procrustes, prior": (ProcrustesSettings(**centred, prior="auto", weighting=0.0), "dictionary"),
         "procrustes, prior + refine + weighting": (ProcrustesSettings(**best, prior="auto"), "dictionary"),
         "rcsls": (RCSLSSettings(), "dictionary"),
@@ -68,6 +72,14 @@ def our_roads() -> dict[str, tuple[Any, str]]:
         "self-learning, numerals": (SelfLearningSettings(seed_pairs="numerals", weighting=0.3), "nothing"),
         "self-learning, neighbours": (
             SelfLearningSettings(seed_pairs="neighbours", prior=0.0, weighting=0.3),
+            "nothing",
+        ),
+        "self-learning, neighbours + meeting": (
+            SelfLearningSettings(seed_pairs="neighbours", prior=0.3, weighting=0.3, meeting=True),
+            "nothing",
+        ),
+        "self-learning, identical + meeting": (
+            SelfLearningSettings(prior=0.3, weighting=0.3, meeting=True),
             "nothing",
         ),
         "self-learning, none": (SelfLearningSettings(seed_pairs="none", prior=0.0, weighting=0.3), "nothing"),

@@ -8,12 +8,13 @@
 
     python -m benchmarks.alignment DATA --anchors ANCHORS --models MODELS --json found.jsonl --parts geometry contexts
 
-ANCHORS and MODELS hold a folder per language, as ``isogloss anchors`` and ``isogloss train-lm`` write them. DATA holds
-``dict/en-es.train.tsv`` and ``.test.tsv``, ``parallel/en-es.tsv.xz`` and ``ud/es/pud.conllu``; which words of the PUD
-trees translate each other stands in ``pud`` beside this file. The first language of a pair is mapped into the space of
-the second. Everything runs on one thread, and CPU seconds leave out reading files. With ``--json`` every number is
-kept as soon as it is known, one JSON object per line, and a run that was broken off goes on where it was. Take another
-file for other anchors or models: the lines know settings, not files.
+ANCHORS and MODELS hold a folder per language, as ``isogloss anchors`` and ``isogloss train-lm`` write them; so does
+what ``--static`` names, by ``isogloss static``. DATA holds ``dict/en-es.train.tsv`` and ``.test.tsv``,
+``parallel/en-es.tsv.xz`` and ``ud/es/pud.conllu``; which words of the PUD trees translate each other stands in
+``pud`` beside this file. The first language of a pair is mapped into the space of the second. Everything runs on one
+thread, and CPU seconds leave out reading files. With ``--json`` every number is kept as soon as it is known, one JSON
+object per line, and a run that was broken off goes on where it was. Take another file for other anchors or models:
+the lines know settings, not files.
 """
 
 import argparse
@@ -22,7 +23,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from functools import lru_cache, partial
 from pathlib import Path
@@ -39,14 +40,14 @@ from isogloss.corpus.parallel import SentencePair, read_parallel
 from isogloss.corpus.sentence import Sentence
 from isogloss.encoders.elmo.embedder import ELMoEncoder
 from isogloss.errors import AlignmentError
-from isogloss.lexicon.anchor_files import load_all_anchors
+from isogloss.lexicon.anchor_files import load_all_anchors, load_anchors
 from isogloss.lexicon.anchors import Anchors
 from isogloss.lexicon.dictionary import BilingualDictionary, identical_words, read_dictionary
 from isogloss.lexicon.geometry import geometry
 from isogloss.mapping.alignment import Alignment
 from isogloss.mapping.contextual_pairs import dictionary_from_links, fit_contextual, link_words
 from isogloss.mapping.fit import fit_alignment, fit_induced
-from isogloss.mapping.induction import Induced, induce_dictionary
+from isogloss.mapping.induction import Induced, grow_dictionary, induce_dictionary
 from isogloss.mapping.retrieval import Metric, translation_precision
 from isogloss.mapping.settings import AdversarialSettings, ParallelSettings, ProcrustesSettings, SelfLearningSettings
 from isogloss.mapping.word_retrieval import Measure, RetrievalScores, retrieve_words
@@ -68,6 +69,8 @@ class Road:
     made of the words linked in it), or ``nothing``."""
     guide_layer: int | None = None
     """Layer in which a road without a dictionary looks for pairs, whatever layer is aligned; None for its own."""
+    by_static: bool = False
+    """Whether pairs are sought in static vectors of the same text instead (road g)."""
 
     def seeds(self, most: int) -> range:
         """So many where chance plays a part, in a search or in the choice of pairs that are held out; else one."""
@@ -86,6 +89,18 @@ ROADS = (
         AdversarialSettings(restarts=3, epochs=3, epoch_words=200_000, discriminator_width=512),
         "nothing",
         guide_layer=0,
+    ),
+    Road(
+        "static vectors' pairs, dictionary",
+        ProcrustesSettings(normalisation="unit_centre_unit", refinements=5, prior=0.0, weighting=0.0),
+        "dictionary",
+        by_static=True,
+    ),
+    Road(
+        "static vectors' pairs, identical",
+        SelfLearningSettings(prior=0.0, weighting=0.3),
+        "nothing",
+        by_static=True,
     ),
     Road("parallel text", ParallelSettings(prior=0.0), "parallel text"),
     Road("parallel text, prior", ParallelSettings(), "parallel text"),
@@ -154,12 +169,19 @@ class Materials:
         self.pud_vectors = lru_cache(None)(self._pud_vectors)
         self._linked = lru_cache(1)(self._link)
         self._induced = lru_cache(None)(self._induce)
+        self._grown = lru_cache(None)(self._grow)
         self._in_context = lru_cache(1)(self._fit_in_context)
 
     def _load_anchors(self, language: str) -> tuple[Anchors, ...]:
         """Read the most frequent anchors of a language, all layers."""
         layers = load_all_anchors(self._options.anchors / language)
         return tuple(layer.keep(max_types=self._options.types) for layer in layers)
+
+    def _static_vectors(self, pair: str) -> tuple[Anchors, Anchors]:
+        """Read the most frequent static vectors of both languages."""
+        sides = [load_anchors(self._options.static / language, 0) for language in pair.split("-")]
+        source, target = (side.keep(max_types=self._options.types) for side in sides)
+        return source, target
 
     def dictionary(self, pair: str, part: str) -> BilingualDictionary:
         """Read the ``train`` or the ``test`` part of a dictionary."""
@@ -186,11 +208,14 @@ class Materials:
         if road.given == "parallel text":
             alignments, seconds = self._in_context(pair, road.settings)
             return Taken(alignments[layer], before + seconds, dictionary)
-        if road.guide_layer is not None:
+        if road.by_static and road.given == "dictionary":
+            dictionary, before = self._grown(pair, road.settings)
+            road = replace(road, settings=road.settings.model_copy(update={"refinements": 0}))
+        elif road.guide_layer is not None or road.by_static:
             # The search knows nothing of how the map is made of what it finds, and is done once for all layers.
-            of_the_map = {"prior", "weighting"} & type(road.settings).model_fields.keys()
+            of_the_map = {"prior", "weighting", "meeting"} & type(road.settings).model_fields.keys()
             search = road.settings.model_copy(update=dict.fromkeys(of_the_map, 0.0))
-            induced, seconds = self._induced(pair, search, road.guide_layer, seed)
+            induced, seconds = self._induced(pair, search, None if road.by_static else road.guide_layer, seed)
             if isinstance(induced, AlignmentError):
                 raise induced
             alignment = fit_induced(both[0][layer], both[1][layer], induced=induced, settings=road.settings)
@@ -200,10 +225,13 @@ class Materials:
         return Taken(alignment, before + seconds, dictionary)
 
     def _induce(
-        self, pair: str, settings: SelfLearningSettings | AdversarialSettings, layer: int, seed: int
+        self, pair: str, settings: SelfLearningSettings | AdversarialSettings, layer: int | None, seed: int
     ) -> tuple[Induced | AlignmentError, float]:
-        """Find pairs from a seed or from nothing; or return why none could be found."""
-        source, target = (self.anchors(language)[layer] for language in pair.split("-"))
+        """Find pairs from a seed or from nothing, in a layer or (None) static vectors; or return why there are none."""
+        if layer is None:
+            source, target = self._static_vectors(pair)
+        else:
+            source, target = (self.anchors(language)[layer] for language in pair.split("-"))
         dictionary = self.dictionary(pair, "train") if getattr(settings, "seed_pairs", "") == "dictionary" else None
 
         def search() -> Induced | AlignmentError:
@@ -213,6 +241,11 @@ class Materials:
                 return error
 
         return _timed(search)
+
+    def _grow(self, pair: str, settings: ProcrustesSettings) -> tuple[BilingualDictionary, float]:
+        """Add to the dictionary the pairs that it leads to in static vectors."""
+        both, known = self._static_vectors(pair), self.dictionary(pair, "train")
+        return _timed(grow_dictionary, *both, dictionary=known, settings=settings)
 
     def _link(self, pair: str) -> tuple[list[SentencePair], float]:
         """Read parallel text and link its words."""
@@ -260,6 +293,7 @@ def take_roads(found: Found, materials: Materials, options: argparse.Namespace) 
         for layer in options.layers:
             for road in ROADS:
                 wanted = any(fnmatch(road.name, pattern) for pattern in options.roads)
+                wanted = wanted and not (road.by_static and options.static is None)
                 for seed in road.seeds(options.seeds) if wanted else ():
                     of = {"part": "roads", "pair": pair, "layer": layer, "road": road.name, "given": road.given}
                     of |= {"seed": seed, **_told(road, options)}
@@ -419,6 +453,9 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--anchors", type=Path, required=True, help="a folder of anchors per language")
     parser.add_argument("--models", type=Path, required=True, help="a folder with a language model per language")
+    parser.add_argument(
+        "--static", type=Path, help="a folder of static vectors per language; without it no road by them"
+    )
     parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
     parser.add_argument("--pairs", nargs="+", default=[f"en-{code}" for code in LANGUAGES])
     parser.add_argument("--layers", nargs="+", type=int, default=[0, 1, 2])
