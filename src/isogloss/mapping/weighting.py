@@ -74,22 +74,17 @@ def symmetric_weighting(
     Raises:
         AlignmentError: All vectors of a side are zero, so that no direction stands out.
     """
-    canonical = _Canonical.of(source, target, ridge=ridge, prior=prior)
-    return _weighted(canonical, source, target, exponent=exponent, meeting=meeting)
+    A, B = _Canonical.of(source, target, ridge=ridge, prior=prior).weighted(exponent)
+    return _met(source, target, A, B) if meeting else (A, B)
 
 
-def _weighted(
-    canonical: "_Canonical",
+def _met(
     source: Float[Tensor, "pairs width"],
     target: Float[Tensor, "pairs width"],
-    *,
-    exponent: float,
-    meeting: bool,
+    A: Float64[Tensor, "width width"],
+    B: Float64[Tensor, "width width"],
 ) -> tuple[Float64[Tensor, "width width"], Float64[Tensor, "width width"]]:
-    """Return A and B of an exponent; where the sides shall meet, as the pairs that are given demand it."""
-    A, B = canonical.weighted(exponent)
-    if not meeting:
-        return A, B
+    """Return A F and B G: the sides move towards each other, as far as the pairs demand it."""
     P, Q = source.double() @ A, target.double() @ B
     between = (P + Q) / 2
     return A @ _towards(between, P), B @ _towards(between, Q)
@@ -153,9 +148,10 @@ def held_out_weighting(
         known = source[rows[rest]], target[columns[rest]]
         canonical = _Canonical.of(*known, ridge=RIDGE, prior=prior)
         for found, exponent in zip(hits, EXPONENTS, strict=True):
-            both = _weighted(canonical, *known, exponent=exponent, meeting=meeting and exponent > 0)
-            A, B = (side.float() for side in both)
-            nearest_to, _ = nearest(source[words].float() @ A, looked_through @ B, k=1)
+            A, B = canonical.weighted(exponent)
+            if meeting and exponent > 0:
+                A, B = _met(*known, A, B)
+            nearest_to, _ = nearest(source[words].float() @ A.float(), looked_through @ B.float(), k=1)
             chosen = candidates[nearest_to[:, 0]]
             found += [pair in right for pair in zip(words.tolist(), chosen.tolist(), strict=True)]
     right_by_exponent = torch.tensor(hits, dtype=torch.float64)  # exponents words
