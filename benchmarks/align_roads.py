@@ -74,14 +74,6 @@ def our_roads() -> dict[str, tuple[Any, str]]:
             SelfLearningSettings(seed_pairs="neighbours", prior=0.0, weighting=0.3),
             "nothing",
         ),
-        "self-learning, neighbours + meeting": (
-            SelfLearningSettings(seed_pairs="neighbours", prior=0.3, weighting=0.3, meeting=True),
-            "nothing",
-        ),
-        "self-learning, identical + meeting": (
-            SelfLearningSettings(prior=0.3, weighting=0.3, meeting=True),
-            "nothing",
-        ),
         "self-learning, none": (SelfLearningSettings(seed_pairs="none", prior=0.0, weighting=0.3), "nothing"),
     }
 

@@ -179,7 +179,7 @@ def fit_induced(
         normalisation=settings.normalisation,
         scale=settings.scale,
         weighting=settings.weighting if isinstance(settings, SelfLearningSettings) else 0.0,
-        meeting=settings.meeting if isinstance(settings, SelfLearningSettings) else False,
+        meeting=False,  # pairs that were found would meet where they were found
         prior=settings.prior,
         too_few_pairs="complete",
     )

@@ -266,9 +266,6 @@ class SelfLearningSettings(Settings):
     weighting: Annotated[float, Field(ge=0, le=1)] = 0.0
     """As in `ProcrustesSettings`, but ``held_out``: pairs that were found with one weight cannot judge another."""
 
-    meeting: bool = False
-    """As in `ProcrustesSettings`."""
-
     prior: Annotated[float, Field(ge=0)] | Literal["auto"] = "auto"
     """As in `ProcrustesSettings`, for the map that is kept. The search itself knows of no identity."""
 
