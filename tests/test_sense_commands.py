@@ -294,10 +294,22 @@ def test_an_unknown_setting_is_refused_with_those_there_are(command, pair, dicti
     assert message.endswith(", weighting. Leave it out, or align plain anchors.") and " rounds, " in message
 
 
-def test_layers_that_differ_are_refused(command, pair, dictionary, tmp_path):
-    save_senses(tmp_path / "one", load_all_senses(pair[1])[1:])
-    message = refusal(command("align", pair[0], tmp_path / "one", "-d", dictionary, "-o", tmp_path / "mapping"))
-    assert message == (
-        "Alignment en→es: the anchors have layers 0, 1 and 1. Each layer is mapped to the same layer. Gather both with "
-        "models of as many layers."
-    )
+@pytest.mark.parametrize(
+    ("kept", "message"),
+    [
+        (
+            slice(1, None),
+            "Alignment en→es: the anchors have layers 0, 1 and 1. Each layer is mapped to the same layer. Where layer "
+            "0 is missing, gather the anchors anew, with `isogloss anchors MODEL TEXT`.",
+        ),
+        (
+            slice(1),
+            "Alignment en→es: the anchors have layers 0, 1 and 0. Each layer is mapped to the same layer. Gather both "
+            "with models of as many layers.",
+        ),
+    ],
+)
+def test_layers_that_differ_are_refused(command, pair, dictionary, tmp_path, kept, message):
+    save_senses(tmp_path / "one", load_all_senses(pair[1])[kept])
+    command = command("align", pair[0], tmp_path / "one", "-d", dictionary, "-o", tmp_path / "mapping")
+    assert refusal(command) == message

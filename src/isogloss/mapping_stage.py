@@ -219,9 +219,13 @@ def _check_layers(source: Sequence[Any], target: Sequence[Any]) -> None:
     layers = [[each.layer for each in side] for side in (source, target)]
     if layers[0] != layers[1]:
         told = [", ".join(map(str, side)) for side in layers]
+        if (0 in layers[0]) != (0 in layers[1]):  # as in a bundle, whose models have layer 0 themselves
+            what_to_do = "Where layer 0 is missing, gather the anchors anew, with `isogloss anchors MODEL TEXT`."
+        else:
+            what_to_do = "Gather both with models of as many layers."
         raise AlignmentError(
             f"Alignment {source[0].language}→{target[0].language}: the anchors have layers {told[0]} and {told[1]}. "
-            "Each layer is mapped to the same layer. Gather both with models of as many layers."
+            f"Each layer is mapped to the same layer. {what_to_do}"
         )
 
 
