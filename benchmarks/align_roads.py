@@ -37,6 +37,7 @@ def our_roads() -> dict[str, tuple[Any, str]]:
     plain: dict[str, Any] = {"prior": 0.0, "weighting": 0.0}
     centred: dict[str, Any] = {"normalisation": "unit_centre_unit", "meeting": False}
     meeting: dict[str, Any] = {**centred, "meeting": True, "prior": "held_out"}
+    found: dict[str, Any] = {"prior": 0.0, "weighting": 0.3, "meeting": False}
     best = {**centred, "refinements": 5, "weighting": 0.3}
     return {
         "procrustes": (ProcrustesSettings(**plain), "dictionary"),
@@ -63,18 +64,28 @@ def our_roads() -> dict[str, tuple[Any, str]]:
         "procrustes, prior": (ProcrustesSettings(**centred, prior="auto", weighting=0.0), "dictionary"),
         "procrustes, prior + refine + weighting": (ProcrustesSettings(**best, prior="auto"), "dictionary"),
         "rcsls": (RCSLSSettings(), "dictionary"),
-        "self-learning, identical": (SelfLearningSettings(prior=0.0, weighting=0.3), "nothing"),
+        "self-learning, identical": (SelfLearningSettings(**found), "nothing"),
         "self-learning, dictionary": (
-            SelfLearningSettings(seed_pairs="dictionary", prior=0.0, weighting=0.3),
+            SelfLearningSettings(seed_pairs="dictionary", **found),
             "dictionary",
         ),
-        "self-learning, cognates": (SelfLearningSettings(seed_pairs="cognates", weighting=0.3), "nothing"),
-        "self-learning, numerals": (SelfLearningSettings(seed_pairs="numerals", weighting=0.3), "nothing"),
-        "self-learning, neighbours": (
-            SelfLearningSettings(seed_pairs="neighbours", prior=0.0, weighting=0.3),
+        "self-learning, cognates": (
+            SelfLearningSettings(seed_pairs="cognates", weighting=0.3, meeting=False),
             "nothing",
         ),
-        "self-learning, none": (SelfLearningSettings(seed_pairs="none", prior=0.0, weighting=0.3), "nothing"),
+        "self-learning, numerals": (
+            SelfLearningSettings(seed_pairs="numerals", weighting=0.3, meeting=False),
+            "nothing",
+        ),
+        "self-learning, neighbours": (
+            SelfLearningSettings(seed_pairs="neighbours", **found),
+            "nothing",
+        ),
+        "self-learning, neighbours + meeting": (
+            SelfLearningSettings(seed_pairs="neighbours", weighting=0.3),
+            "nothing",
+        ),
+        "self-learning, none": (SelfLearningSettings(seed_pairs="none", **found), "nothing"),
     }
 
 

@@ -98,7 +98,7 @@ ROADS = (
     ),
     Road(
         "static vectors' pairs, identical",
-        SelfLearningSettings(prior=0.0, weighting=0.3),
+        SelfLearningSettings(prior=0.0, weighting=0.3, meeting=False),
         "nothing",
         by_static=True,
     ),
@@ -213,8 +213,8 @@ class Materials:
             road = replace(road, settings=road.settings.model_copy(update={"refinements": 0}))
         elif road.guide_layer is not None or road.by_static:
             # The search knows nothing of how the map is made of what it finds, and is done once for all layers.
-            of_the_map = {"prior", "weighting"} & type(road.settings).model_fields.keys()
-            search = road.settings.model_copy(update=dict.fromkeys(of_the_map, 0.0))
+            of_the_map = {"prior", "weighting", "meeting"} & type(road.settings).model_fields.keys()
+            search = road.settings.model_copy(update=dict.fromkeys(of_the_map, 0))
             induced, seconds = self._induced(pair, search, None if road.by_static else road.guide_layer, seed)
             if isinstance(induced, AlignmentError):
                 raise induced
