@@ -47,7 +47,7 @@ from isogloss.mapping.retrieval import nearest
 RIDGE = 0.3
 """Added to the variance of every direction, as a share of the mean variance."""
 PRIOR = 1.0
-"""Weight of the identity beside whitened pairs where two models began as one. Chosen on training pairs of es, de and fr:
+"""Weight of the identity beside whitened pairs where two models began as one. Chosen on training pairs of es, de, fr:
 from 500 words upwards 0.3 to 3 do equally well, with 200 words 0.3 is far worse.
 """
 PULL = 1.0
