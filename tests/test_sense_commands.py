@@ -291,7 +291,8 @@ def test_roads_that_senses_do_not_take_are_refused(command, pair, dictionary, tm
 def test_an_unknown_setting_is_refused_with_those_there_are(command, pair, dictionary, tmp_path):
     message = refusal(command("align", *pair, "-d", dictionary, "-o", tmp_path / "mapping", "--set", "round=1"))
     assert message.startswith("round: procrustes on senses has no such setting. Expected one of ambiguous, ")
-    assert message.endswith(", weighting. Leave it out, or align plain anchors.") and " rounds, " in message
+    assert message.endswith(", weighting, weighting_prior. Leave it out, or align plain anchors.")
+    assert " rounds, " in message
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from isogloss.mapping.settings import (
     RCSLSSettings,
     SelfLearningSettings,
 )
-from isogloss.mapping.weighting import PRIOR, held_out_weighting, symmetric_weighting
+from isogloss.mapping.weighting import held_out_weighting, symmetric_weighting
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +100,8 @@ def fit_procrustes(
     prior = chosen_prior(of_words, of_translations, rows, settings.prior, seed=seed)
     rotation = solve(of_words, of_translations, prior=prior)
     matrix, weighting = rotation.matrix, settings.weighting
-    further: dict[str, Any] = {"prior": PRIOR if rotation.prior > 0 else 0.0, "meeting": settings.meeting}
+    further: dict[str, Any] = {"meeting": settings.meeting}
+    further["prior"] = settings.weighting_prior if rotation.prior > 0 else 0.0
     if weighting == "held_out":
         folds = folds_of(rows, seed=seed)
         weighting = held_out_weighting(source.vectors, target.vectors, pairs, folds=folds, **further)

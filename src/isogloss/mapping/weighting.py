@@ -46,10 +46,6 @@ from isogloss.mapping.retrieval import nearest
 
 RIDGE = 0.3
 """Added to the variance of every direction, as a share of the mean variance."""
-PRIOR = 1.0
-"""Weight of the identity beside whitened pairs where two models began as one. Chosen on training pairs of es, de, fr:
-from 500 words upwards 0.3 to 3 do equally well, with 200 words 0.3 is far worse.
-"""
 PULL = 1.0
 """What holds the identity against the pairs when the two sides meet, as a share of the mean variance."""
 
@@ -70,7 +66,7 @@ def symmetric_weighting(
         target: Those of their translations, in the same order.
         exponent: Of the correlations; 0 weighs all directions alike.
         ridge: See `RIDGE`.
-        prior: Weight of the identity beside the whitened pairs, such as `PRIOR`; 0 for models that never met.
+        prior: Weight of the identity beside the whitened pairs; 0 for models that never met.
         meeting: Whether each side moves towards the other's.
 
     Raises:
