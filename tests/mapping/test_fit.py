@@ -314,6 +314,9 @@ def test_self_learning_finds_the_map_from_words_that_are_alike():
     assert alignment.method == "self_learning"
     assert alignment.details["seeds"] == 40
     assert alignment.details["usable_pairs"] == alignment.details["induced_pairs"] == 600
+    assert (alignment.details["weighting"], alignment.details["meeting"]) == (0.3, True)
+    sources, targets = in_one_space(alignment, one, two)
+    assert torch.allclose(sources, targets, atol=1e-4), "exact pairs have met already"
 
 
 def test_self_learning_finds_the_map_from_nothing():

@@ -267,11 +267,11 @@ class SelfLearningSettings(Settings):
     final_rounds: PositiveInt = 5
     """Rounds with these."""
 
-    weighting: Annotated[float, Field(ge=0, le=1)] = 0.0
+    weighting: Annotated[float, Field(ge=0, le=1)] = 0.3
     """As in `ProcrustesSettings`, but ``held_out``: pairs that were found with one weight cannot judge another."""
 
     meeting: bool = True
-    """As in `ProcrustesSettings`: nothing unless directions are weighted."""
+    """As in `ProcrustesSettings`."""
 
     prior: Annotated[float, Field(ge=0)] | Literal["auto"] = "auto"
     """As in `ProcrustesSettings`, for the map that is kept. The search itself knows of no identity."""
