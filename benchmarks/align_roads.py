@@ -59,8 +59,8 @@ def our_roads() -> dict[str, tuple[Any, str]]:
         "procrustes + weighting, held out": (ProcrustesSettings(**centred, prior=0.0), "dictionary"),
         "procrustes + refine + weighting": (ProcrustesSettings(**best, prior=0.0), "dictionary"),
         "procrustes + meeting": (ProcrustesSettings(**meeting, weighting=0.3), "dictionary"),
-        "procrustes + meeting, prior 0.3": (
-            ProcrustesSettings(**meeting, weighting=0.3, weighting_prior=0.3),
+        "procrustes + meeting, less prior": (
+            ProcrustesSettings(**meeting, weighting=0.3, weighting_prior=500),
             "dictionary",
         ),
         "procrustes + meeting, held out": (ProcrustesSettings(**meeting), "dictionary"),

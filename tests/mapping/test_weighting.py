@@ -227,7 +227,7 @@ def test_the_prior_helps_where_few_noisy_pairs_stand_beside_spaces_that_began_as
     shared = normal(1, 500, width)
     source, target = (shared + 0.7 * normal(seed, 500, width) for seed in (2, 3))
     alone, with_prior = (
-        symmetric_weighting(source[:60], target[:60], exponent=0.3, prior=prior) for prior in (0.0, 1.0)
+        symmetric_weighting(source[:60], target[:60], exponent=0.3, prior_pairs=prior) for prior in (0.0, 60.0)
     )
     gain = precision_at_1(*with_prior, source, target, tested) - precision_at_1(*alone, source, target, tested)
     assert gain > 0.05

@@ -101,7 +101,7 @@ def fit_procrustes(
     rotation = solve(of_words, of_translations, prior=prior)
     matrix, weighting = rotation.matrix, settings.weighting
     further: dict[str, Any] = {"meeting": settings.meeting}
-    further["prior"] = settings.weighting_prior if rotation.prior > 0 else 0.0
+    further["prior_pairs"] = settings.weighting_prior if rotation.prior > 0 else 0.0
     if weighting == "held_out":
         folds = folds_of(rows, seed=seed)
         weighting = held_out_weighting(source.vectors, target.vectors, pairs, folds=folds, **further)

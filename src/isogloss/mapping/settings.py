@@ -60,9 +60,9 @@ class ProcrustesSettings(Settings):
     """For looking up translations only, where directions are weighted: each side moves towards the other's, as far as
     the pairs demand it, which finds a few words in a hundred more; see `symmetric_weighting`."""
 
-    weighting_prior: Annotated[float, Field(ge=0)] = 1.0
-    """For looking up translations only, where directions are weighted and the map has a `prior`: weight of the identity
-    beside the pairs. From 500 words upwards 0.3 to 3 do about equally well; fewer need 1 or more."""
+    weighting_prior: Annotated[float, Field(ge=0)] = 1000.0
+    """Pairs: for looking up translations only, where directions are weighted and the map has a `prior`, the identity
+    counts for so many beside those given, and so the more the fewer there are."""
 
     prior: Prior = "held_out"
     """Weight of the identity beside the pairs, for models that were started from one another and so share a space

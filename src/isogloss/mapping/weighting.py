@@ -11,8 +11,8 @@ back afterwards, each side's in its own canonical directions, so that vectors ke
 Translations are then neighbours among the rows of X A and Y B. With S^e = 1 that is X U against Y V, a rotation of
 each. Two more steps help wherever they have been tried:
 
-The *prior*: where two models began as one, the identity joins the whitened pairs, Cₓ XᵀY C_y + prior ‖·‖/√width · I, as
-in `procrustes`.
+The *prior*: where two models began as one, the identity joins the whitened pairs as if it were so many pairs more, with
+K = Cₓ XᵀY C_y that is K + prior_pairs / pairs · ‖K‖/√width · I.
 
 *Meeting*: a word and its translation are still apart, each on its own side, by what only its language has. A linear map
 of each side takes P = X A towards the mean H of P and Q = Y B, as far as the pairs demand it:
@@ -56,7 +56,7 @@ def symmetric_weighting(
     *,
     exponent: float,
     ridge: float = RIDGE,
-    prior: float = 0.0,
+    prior_pairs: float = 0.0,
     meeting: bool = False,
 ) -> tuple[Float64[Tensor, "width width"], Float64[Tensor, "width width"]]:
     """Return A and B, such that rows of ``source @ A`` lie near the like rows of ``target @ B``.
@@ -66,13 +66,13 @@ def symmetric_weighting(
         target: Those of their translations, in the same order.
         exponent: Of the correlations; 0 weighs all directions alike.
         ridge: See `RIDGE`.
-        prior: Weight of the identity beside the whitened pairs; 0 for models that never met.
+        prior_pairs: So many pairs the identity counts for beside those given; 0 for models that never met.
         meeting: Whether each side moves towards the other's.
 
     Raises:
         AlignmentError: All vectors of a side are zero, so that no direction stands out.
     """
-    A, B = _Canonical.of(source, target, ridge=ridge, prior=prior).weighted(exponent)
+    A, B = _Canonical.of(source, target, ridge=ridge, prior=prior_pairs / len(source)).weighted(exponent)
     return _met(source, target, A, B) if meeting else (A, B)
 
 
@@ -109,7 +109,7 @@ def held_out_weighting(
     pairs: Sequence[tuple[int, int]],
     *,
     folds: Int64[Tensor, " pairs"],
-    prior: float = 0.0,
+    prior_pairs: float = 0.0,
     meeting: bool = False,
 ) -> float:
     """Choose the exponent by pairs that the weighting has not seen.
@@ -124,7 +124,7 @@ def held_out_weighting(
         target: Normalised anchors in the space to be shared, most frequent first.
         pairs: A dictionary, as rows of both.
         folds: Of each pair, from 0; pairs of one word should share a fold.
-        prior: See `symmetric_weighting`; with the exponent 0, too.
+        prior_pairs: See `symmetric_weighting`; with the exponent 0, too.
         meeting: Likewise, but for the exponent 0, which stands for a look-up by the rotation alone.
 
     Returns:
@@ -144,7 +144,7 @@ def held_out_weighting(
         if not bool(source[rows[rest]].any() and target[columns[rest]].any()):
             return 0.0
         known = source[rows[rest]], target[columns[rest]]
-        canonical = _Canonical.of(*known, ridge=RIDGE, prior=prior)
+        canonical = _Canonical.of(*known, ridge=RIDGE, prior=prior_pairs / len(known[0]))
         for found, exponent in zip(hits, EXPONENTS, strict=True):
             A, B = canonical.weighted(exponent)
             if meeting and exponent > 0:
