@@ -59,8 +59,12 @@ def our_roads() -> dict[str, tuple[Any, str]]:
         "procrustes + weighting, held out": (ProcrustesSettings(**centred, prior=0.0), "dictionary"),
         "procrustes + refine + weighting": (ProcrustesSettings(**best, prior=0.0), "dictionary"),
         "procrustes + meeting": (ProcrustesSettings(**meeting, weighting=0.3), "dictionary"),
-        "procrustes + meeting, less prior": (
+        "procrustes + meeting, 500": (
             ProcrustesSettings(**meeting, weighting=0.3, weighting_prior=500),
+            "dictionary",
+        ),
+        "procrustes + meeting, 2000": (
+            ProcrustesSettings(**meeting, weighting=0.3, weighting_prior=2000),
             "dictionary",
         ),
         "procrustes + meeting, held out": (ProcrustesSettings(**meeting), "dictionary"),
