@@ -70,21 +70,18 @@ def our_roads() -> dict[str, tuple[Any, str]]:
         "procrustes + meeting, held out": (ProcrustesSettings(**meeting), "dictionary"),
         "procrustes + refine + meeting": (ProcrustesSettings(**meeting, weighting=0.3, refinements=5), "dictionary"),
         "procrustes, prior": (ProcrustesSettings(**centred, prior="auto", weighting=0.0), "dictionary"),
-        "procrustes, prior + refine + weighting": (ProcrustesSettings(**best, prior="auto"), "dictionary"),
+        "procrustes, prior + refine + weighting": (
+            ProcrustesSettings(**best, prior="auto", weighting_prior=0),
+            "dictionary",
+        ),
         "rcsls": (RCSLSSettings(), "dictionary"),
         "self-learning, identical": (SelfLearningSettings(**found), "nothing"),
         "self-learning, dictionary": (
             SelfLearningSettings(seed_pairs="dictionary", **found),
             "dictionary",
         ),
-        "self-learning, cognates": (
-            SelfLearningSettings(seed_pairs="cognates", weighting=0.3, meeting=False),
-            "nothing",
-        ),
-        "self-learning, numerals": (
-            SelfLearningSettings(seed_pairs="numerals", weighting=0.3, meeting=False),
-            "nothing",
-        ),
+        "self-learning, cognates": (SelfLearningSettings(seed_pairs="cognates", **found), "nothing"),
+        "self-learning, numerals": (SelfLearningSettings(seed_pairs="numerals", **found), "nothing"),
         "self-learning, neighbours": (
             SelfLearningSettings(seed_pairs="neighbours", **found),
             "nothing",
