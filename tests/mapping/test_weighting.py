@@ -233,13 +233,10 @@ def test_the_prior_helps_where_few_noisy_pairs_stand_beside_spaces_that_began_as
     assert gain > 0.05
 
 
-def test_the_weight_is_chosen_as_it_will_be_used():
-    """With the sides meeting, more is gained by a weight, so that it is taken where it would not be without."""
-    shared = normal(1, 500, 20)
-    source, target = (
-        torch.cat([shared + 0.3 * normal(seed, 500, 20), 0.6 * normal(seed + 1, 500, 20)], dim=1) for seed in (2, 5)
-    )
-    folds = torch.arange(500) % 5
-    chosen = [held_out_weighting(source, target, pairs_of(500), folds=folds, meeting=meets) for meets in (False, True)]
-    assert chosen[0] <= chosen[1]
-    assert chosen[1] > 0
+@pytest.mark.parametrize("meeting", [False, True])
+def test_held_out_pairs_judge_weights_with_the_sides_where_they_will_be(meeting, monkeypatch):
+    met, calls = weighting._met, []
+    monkeypatch.setattr(weighting, "_met", lambda *given: calls.append(len(given[0])) or met(*given))
+    source, target = with_noise_of_its_own(1)
+    held_out_weighting(source, target, pairs_of(500), folds=torch.arange(500) % 5, meeting=meeting)
+    assert calls == [400] * 5 * (len(EXPONENTS) - 1) * meeting, "not for the exponent 0, and from the other folds alone"
