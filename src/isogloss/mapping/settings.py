@@ -58,7 +58,7 @@ class ProcrustesSettings(Settings):
 
     meeting: bool = True
     """For looking up translations only, where directions are weighted: each side moves towards the other's, as far as
-    the pairs demand it, which finds a few words in a hundred more; see `symmetric_weighting`."""
+    the pairs demand it, which as a rule finds a few words in a hundred more; see `symmetric_weighting`."""
 
     weighting_prior: Annotated[float, Field(ge=0)] = 1000.0
     """Pairs: for looking up translations only, where directions are weighted and the map has a `prior`, the identity

@@ -9,7 +9,7 @@ back afterwards, each side's in its own canonical directions, so that vectors ke
     target weighting  B = C_y V S^e Vᵀ C_y⁻¹ V
 
 Translations are then neighbours among the rows of X A and Y B. With S^e = 1 that is X U against Y V, a rotation of
-each. Two more steps help wherever they have been tried:
+each. Two more steps help on most pairs of real languages:
 
 The *prior*: where two models began as one, the identity joins the whitened pairs as if it were so many pairs more, with
 K = Cₓ XᵀY C_y that is K + prior_pairs / pairs · ‖K‖/√width · I.
