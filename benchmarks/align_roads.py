@@ -68,6 +68,7 @@ def our_roads() -> dict[str, tuple[Any, str]]:
             "dictionary",
         ),
         "procrustes + meeting, held out": (ProcrustesSettings(**meeting), "dictionary"),
+        "procrustes + spelling": (ProcrustesSettings(**meeting, weighting=0.3, spelling=0.5), "dictionary"),
         "procrustes + refine + meeting": (ProcrustesSettings(**meeting, weighting=0.3, refinements=5), "dictionary"),
         "procrustes, prior": (ProcrustesSettings(**centred, prior="auto", weighting=0.0), "dictionary"),
         "procrustes, prior + refine + weighting": (
@@ -90,6 +91,11 @@ def our_roads() -> dict[str, tuple[Any, str]]:
             SelfLearningSettings(seed_pairs="neighbours", weighting=0.3),
             "nothing",
         ),
+        "self-learning, neighbours + spelling": (
+            SelfLearningSettings(seed_pairs="neighbours", weighting=0.3, spelling=0.5),
+            "nothing",
+        ),
+        "self-learning, identical + spelling": (SelfLearningSettings(weighting=0.3, spelling=0.5), "nothing"),
         "self-learning, none": (SelfLearningSettings(seed_pairs="none", **found), "nothing"),
     }
 

@@ -213,7 +213,7 @@ class Materials:
             road = replace(road, settings=road.settings.model_copy(update={"refinements": 0}))
         elif road.guide_layer is not None or road.by_static:
             # The search knows nothing of how the map is made of what it finds, and is done once for all layers.
-            of_the_map = {"prior", "weighting", "meeting"} & type(road.settings).model_fields.keys()
+            of_the_map = {"prior", "weighting", "meeting", "spelling"} & type(road.settings).model_fields.keys()
             search = road.settings.model_copy(update=dict.fromkeys(of_the_map, 0))
             induced, seconds = self._induced(pair, search, None if road.by_static else road.guide_layer, seed)
             if isinstance(induced, AlignmentError):

@@ -359,6 +359,8 @@ def test_unrelated_spaces_end_with_status_3_and_leave_nothing_behind(command, tm
         (("--guide", "lowest", "--selection", "closeness"), r"selection: found closeness, but no refinements. Exp"),
         (("--set", "refinement_types=9"), r"refinement_types: found 9, but no refinements. .* or give --refinements."),
         (("--weighting", 0, "--set", "meeting=true"), r"meeting: found True, but no weighting. Expected one, which"),
+        (("--weighting", 0, "--spelling", 0.5), r"spelling: found 0.5, but no weighting. Expected one, which"),
+        (("--spelling", -1), r"spelling: found -1.0. Expected a value greater than or equal to 0. Change it"),
         (("--weighting", 0, "--set", "weighting_prior=1"), r"weighting_prior: found 1, but no weighting. Expected"),
         (("--guide", "own"), r"--guide: found own, but procrustes finds every layer by itself anyway, unless another"),
         (("--method", "rcsls", "--weighting", 0.3), r"weighting: rcsls has no such setting"),

@@ -205,6 +205,9 @@ def align(
         str | None,
         typer.Option(help="For the look-up: power of each direction's correlation, from 0 to 1, or held_out."),
     ] = None,
+    spelling: Annotated[
+        float | None, typer.Option(help="For the look-up: weight of letter groups beside vectors; try 0.5.")
+    ] = None,
     seed_pairs: Annotated[
         str | None,
         typer.Option(help="Of self-learning: dictionary, identical, numerals, cognates, neighbours or none."),
@@ -254,6 +257,7 @@ def align(
         "refinements": refinements,
         "selection": selection,
         "weighting": None if weighting is None else options_of([f"weighting={weighting}"])["weighting"],
+        "spelling": spelling,
         "seed_pairs": seed_pairs,
         "too_few_pairs": "complete" if few_pairs else None,
     }

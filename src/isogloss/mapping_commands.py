@@ -301,7 +301,7 @@ def _refuse_idle(method: str, settings: Any, given: Mapping[str, Any], *, guided
             f"{idle}: found {given[idle]}, but no refinements. Expected rounds of refinement, which it is about. "
             "Leave it out, or give --refinements."
         )
-    about_weights = next((name for name in ("meeting", "weighting_prior") if name in given), None)
+    about_weights = next((name for name in ("meeting", "weighting_prior", "spelling") if name in given), None)
     if about_weights is not None and getattr(settings, "weighting", None) == 0:
         raise RecipeError(
             f"{about_weights}: found {given[about_weights]}, but no weighting. Expected one, which it is about. Leave "

@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from isogloss.errors import AlignmentError, ArtifactError, OutputError
+from isogloss.mapping.spelling import SPELLING_WIDTH
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,11 +41,14 @@ class Alignment:
     target_scale: float = 1.0
     """What the target's own vectors are multiplied by to meet the aligned ones. 1, or in published scaling,
     where every language is brought to mean norm 1, one over the target's mean norm."""
-    source_weighting: Float64[Tensor, "width width"] | None = None
+    source_weighting: Float64[Tensor, "looked_up looked_up"] | None = None
     """For looking up translations only (`retrieval.in_one_space`): what centred vectors of the source are multiplied by
     in place of `matrix`, to be compared with …"""
-    target_weighting: Float64[Tensor, "width width"] | None = None
+    target_weighting: Float64[Tensor, "looked_up looked_up"] | None = None
     """… centred vectors of the target multiplied by this. Both or neither; see `weighting.symmetric_weighting`."""
+    spelling: float = 0.0
+    """Above 0, the look-up sees more than vectors: beside each, of length 1, stands the spelling of its word, of this
+    length, and the weightings are so much wider; see `spelling.beside_spelling`. 0 is without."""
     method: str = "identity"
     """How the alignment was found."""
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -52,12 +56,13 @@ class Alignment:
 
     def __post_init__(self):
         width = self.matrix.shape[0]
+        looked_up = width + (SPELLING_WIDTH if self.spelling > 0 else 0)
         for name, shape in (
             ("matrix", (width, width)),
             ("source_centre", (width,)),
             ("target_centre", (width,)),
-            ("source_weighting", (width, width)),
-            ("target_weighting", (width, width)),
+            ("source_weighting", (looked_up, looked_up)),
+            ("target_weighting", (looked_up, looked_up)),
         ):
             tensor = getattr(self, name)
             if tensor is not None and tensor.shape != shape:
@@ -166,13 +171,14 @@ class Alignment:
             target_centre=self.source_centre,
             source_weighting=self.target_weighting,
             target_weighting=self.source_weighting,
+            spelling=self.spelling,
             method=self.method,
             details=self.details,
         )
 
     def for_vectors(self) -> "Alignment":
-        """Return the same map without weightings, which only translation asks for."""
-        return replace(self, source_weighting=None, target_weighting=None)
+        """Return the same map without weightings and spelling, which only translation asks for."""
+        return replace(self, source_weighting=None, target_weighting=None, spelling=0.0)
 
     def told_as(self, method: str, details: Mapping[str, Any]) -> "Alignment":
         """Return the same map with another account of how it was found."""
@@ -212,6 +218,7 @@ def load_alignment(folder: Path | str) -> Alignment:
     facts_path, tensors_path = Path(folder) / "alignment.json", Path(folder) / "alignment.safetensors"
     try:
         facts = json.loads(facts_path.read_text(encoding="utf-8"))
+        facts = {"spelling": 0.0} | facts  # files from before 0.2 do not say it
         values: dict[str, Any] = {name: kind(facts[name]) for name, kind in _FACTS.items()}
         values["details"] = dict(facts["details"])
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -235,6 +242,7 @@ _FACTS: dict[str, type] = {
     "layer": int,
     "scale": float,
     "target_scale": float,
+    "spelling": float,
     "method": str,
 }
 

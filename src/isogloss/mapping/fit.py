@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from isogloss.compute.randomness import numpy_generator
@@ -27,6 +27,7 @@ from isogloss.mapping.settings import (
     RCSLSSettings,
     SelfLearningSettings,
 )
+from isogloss.mapping.spelling import beside_spelling, same_letters, spelling_vectors
 from isogloss.mapping.weighting import held_out_weighting, symmetric_weighting
 
 logger = logging.getLogger(__name__)
@@ -100,11 +101,14 @@ def fit_procrustes(
     prior = chosen_prior(of_words, of_translations, rows, settings.prior, seed=seed)
     rotation = solve(of_words, of_translations, prior=prior)
     matrix, weighting = rotation.matrix, settings.weighting
-    further: dict[str, Any] = {"meeting": settings.meeting}
-    further["prior_pairs"] = settings.weighting_prior if rotation.prior > 0 else 0.0
+    prior_pairs = settings.weighting_prior if rotation.prior > 0 else 0.0
+    further: dict[str, Any] = {"meeting": settings.meeting, "prior_pairs": prior_pairs}
+    if weighting != 0 and settings.spelling > 0:
+        further["prior_pairs"] = _prior_beside_spelling(prior_pairs, source, target, pairs, settings=settings)
     if weighting == "held_out":
-        folds = folds_of(rows, seed=seed)
-        weighting = held_out_weighting(source.vectors, target.vectors, pairs, folds=folds, **further)
+        ours, theirs = _as_looked_up(source, settings=settings), _as_looked_up(target, settings=settings)
+        folds, spelling = folds_of(rows, seed=seed), ours.shape[1] - source_anchors.width
+        weighting = held_out_weighting(ours, theirs, pairs, folds=folds, spelling=spelling, **further)
     width = source_anchors.width
     if len(pairs) < width:
         logger.warning(
@@ -153,9 +157,11 @@ def fit_procrustes(
         }
     weightings: tuple[Tensor | None, Tensor | None] = (None, None)
     if weighting > 0:
-        known = source.rows(used[:, 0]), target.rows(used[:, 1])
-        weightings = symmetric_weighting(*known, exponent=weighting, **further)
+        ours = _as_looked_up(source, used[:, 0], settings=settings)
+        theirs = _as_looked_up(target, used[:, 1], settings=settings)
+        weightings = symmetric_weighting(ours, theirs, exponent=weighting, **further)
         details |= {"weighting": weighting, "meeting": settings.meeting}
+        details |= {"spelling": settings.spelling} if settings.spelling > 0 else {}
     return _alignment(
         source_anchors,
         target_anchors,
@@ -164,8 +170,40 @@ def fit_procrustes(
         matrix=matrix,
         settings=settings,
         weightings=weightings,
+        spelling=settings.spelling if weighting > 0 else 0.0,
         details=details,
     )
+
+
+def _as_looked_up(
+    side: NormalisedAnchors, rows: Int64[Tensor, " rows"] | None = None, *, settings: ProcrustesSettings
+) -> Float64[Tensor, "rows width"]:
+    """Return what words of one language, or all, are looked up by: their vectors and, if asked for, their spelling."""
+    vectors = side.vectors if rows is None else side.rows(rows)
+    if settings.spelling == 0:
+        return vectors
+    words = side.anchors.words
+    asked = words if rows is None else [words[row] for row in rows.tolist()]
+    return beside_spelling(vectors, asked, weight=settings.spelling)
+
+
+def _prior_beside_spelling(
+    prior_pairs: float,
+    source: NormalisedAnchors,
+    target: NormalisedAnchors,
+    pairs: Sequence[tuple[int, int]],
+    *,
+    settings: ProcrustesSettings,
+) -> Float64[Tensor, " width"]:
+    """Return how many pairs the identity counts for in each direction of `_as_looked_up`.
+
+    Whether two models began as one tells nothing of letters, and whether two languages share letters nothing of models.
+    """
+    both = ((source.anchors.words[row], target.anchors.words[column]) for row, column in pairs)
+    ours, theirs = (spelling_vectors(words) for words in zip(*both, strict=True))
+    of_vectors = torch.full((source.anchors.width,), prior_pairs, dtype=torch.float64)
+    of_spelling = settings.weighting_prior if same_letters(ours, theirs) else 0.0
+    return torch.cat([of_vectors, torch.full((ours.shape[1],), of_spelling, dtype=torch.float64)])
 
 
 def fit_induced(
@@ -179,13 +217,19 @@ def fit_induced(
     closed_form = ProcrustesSettings(
         normalisation=settings.normalisation,
         scale=settings.scale,
-        weighting=settings.weighting if isinstance(settings, SelfLearningSettings) else 0.0,
-        meeting=isinstance(settings, SelfLearningSettings) and settings.meeting,
+        **_looked_up_by(settings),
         prior=settings.prior,
         too_few_pairs="complete",
     )
     found = fit_procrustes(source_anchors, target_anchors, dictionary=induced.dictionary, settings=closed_form)
     return found.told_as(settings.method, {**found.details, **induced.details})
+
+
+def _looked_up_by(settings: SelfLearningSettings | AdversarialSettings) -> dict[str, Any]:
+    """Return the settings of the look-up; the adversarial road has none, and looks up by its rotation."""
+    if isinstance(settings, AdversarialSettings):
+        return {"weighting": 0.0}
+    return {"weighting": settings.weighting, "meeting": settings.meeting, "spelling": settings.spelling}
 
 
 def _fit_rcsls(
@@ -263,6 +307,7 @@ def _alignment(
     matrix: Float64[Tensor, "width width"],
     settings: ProcrustesSettings | RCSLSSettings,
     weightings: tuple[Tensor | None, Tensor | None] = (None, None),
+    spelling: float = 0.0,
     details: Mapping[str, Any],
 ) -> Alignment:
     """Gather what vectors in context need: the matrix, lengths and centres, and weights for the look-up."""
@@ -279,6 +324,7 @@ def _alignment(
         target_scale=target_scale,
         source_weighting=weightings[0],
         target_weighting=weightings[1],
+        spelling=spelling,
         method=settings.method,
         details=details,
     )

@@ -142,8 +142,12 @@ def solve(
     return Rotation(W, rank, share, weight)
 
 
-def with_identity(M: Float64[Tensor, "width width"], weight: float) -> Float64[Tensor, "width width"]:
-    """Return M plus the identity, weighed relative to M's mean singular value (a quadratic mean)."""
+def with_identity(
+    M: Float64[Tensor, "width width"], weight: float | Float64[Tensor, " width"]
+) -> Float64[Tensor, "width width"]:
+    """Return M plus the identity, weighed relative to M's mean singular value (a quadratic mean), or each direction by
+    its own weight.
+    """
     unit = torch.eye(len(M), dtype=M.dtype, device=M.device)
     return M + weight * torch.linalg.matrix_norm(M) / len(M) ** 0.5 * unit
 

@@ -28,6 +28,7 @@ from isogloss.lexicon.anchors import Anchors, undotted
 from isogloss.lexicon.dictionary import BilingualDictionary
 from isogloss.mapping.alignment import Alignment
 from isogloss.mapping.checks import refuse_turned
+from isogloss.mapping.spelling import beside_spelling
 
 Metric = Literal["csls", "cosine"]
 
@@ -205,12 +206,13 @@ class TranslationScores:
 
 def in_one_space(
     alignment: Alignment, source_anchors: Anchors, target_anchors: Anchors
-) -> tuple[Float32[Tensor, "source_types width"], Float32[Tensor, "target_types width"]]:
+) -> tuple[Float32[Tensor, "source_types shared_width"], Float32[Tensor, "target_types shared_width"]]:
     """Bring two languages' anchors together for looking up translations with `nearest`.
 
     Words are compared as they were when the map was found: around the centre, if it centres; where the centre is one of
     vectors of length 1 (``unit_centre_unit``, ``iterative``), every word is centred as such a vector; and where the
-    alignment weighs directions, both sides are weighted. Vectors in context, which `Alignment.apply` maps, must not be
+    alignment weighs directions, both sides are weighted, with the spelling of their words beside them if the alignment
+    asks for it. Vectors in context, which `Alignment.apply` maps, must not be
     bent, and are all centred alike.
     """
     units = alignment.details.get("normalisation") in CENTRED_AS_UNITS
@@ -218,6 +220,9 @@ def in_one_space(
     theirs = alignment.target_centre
     targets = _centred(target_anchors, None if theirs is None else theirs / alignment.target_scale, units=units)
     if alignment.source_weighting is not None and alignment.target_weighting is not None:
+        if alignment.spelling > 0:
+            own = beside_spelling(own, source_anchors.words, weight=alignment.spelling)
+            targets = beside_spelling(targets, target_anchors.words, weight=alignment.spelling)
         return (own @ alignment.source_weighting).float(), (targets @ alignment.target_weighting).float()
     return (alignment.scale * own @ alignment.matrix).float(), (alignment.target_scale * targets).float()
 

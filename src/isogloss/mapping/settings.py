@@ -64,6 +64,11 @@ class ProcrustesSettings(Settings):
     """Pairs: for looking up translations only, where directions are weighted and the map has a `prior`, the identity
     counts for so many beside those given, and so the more the fewer there are."""
 
+    spelling: Annotated[float, Field(ge=0)] = 0.0
+    """For looking up translations only, where directions are weighted: letter groups stand beside the vector of a word,
+    of length 1, with this length; 0 is without. 0.5 finds five words in a hundred more, of kindred languages up to ten;
+    where ``weighting = "held_out"`` finds that neither weights nor spelling help, both are left out."""
+
     prior: Prior = "held_out"
     """Weight of the identity beside the pairs, for models that were started from one another and so share a space
     already; 0 is plain Procrustes. ``held_out`` takes the strongest that serves pairs held out from the fit as well as
@@ -272,6 +277,9 @@ class SelfLearningSettings(Settings):
 
     meeting: bool = True
     """As in `ProcrustesSettings`."""
+
+    spelling: Annotated[float, Field(ge=0)] = 0.0
+    """As in `ProcrustesSettings`. The search itself sees no spelling."""
 
     prior: Annotated[float, Field(ge=0)] | Literal["auto"] = "auto"
     """As in `ProcrustesSettings`, for the map that is kept. The search itself knows of no identity."""

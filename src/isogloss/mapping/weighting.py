@@ -56,7 +56,7 @@ def symmetric_weighting(
     *,
     exponent: float,
     ridge: float = RIDGE,
-    prior_pairs: float = 0.0,
+    prior_pairs: float | Float64[Tensor, " width"] = 0.0,
     meeting: bool = False,
 ) -> tuple[Float64[Tensor, "width width"], Float64[Tensor, "width width"]]:
     """Return A and B, such that rows of ``source @ A`` lie near the like rows of ``target @ B``.
@@ -66,7 +66,8 @@ def symmetric_weighting(
         target: Those of their translations, in the same order.
         exponent: Of the correlations; 0 weighs all directions alike.
         ridge: See `RIDGE`.
-        prior_pairs: So many pairs the identity counts for beside those given; 0 for models that never met.
+        prior_pairs: So many pairs the identity counts for beside those given, in all directions or in each; 0 for
+            models that never met.
         meeting: Whether each side moves towards the other's.
 
     Raises:
@@ -109,8 +110,9 @@ def held_out_weighting(
     pairs: Sequence[tuple[int, int]],
     *,
     folds: Int64[Tensor, " pairs"],
-    prior_pairs: float = 0.0,
+    prior_pairs: float | Float64[Tensor, " width"] = 0.0,
     meeting: bool = False,
+    spelling: int = 0,
 ) -> float:
     """Choose the exponent by pairs that the weighting has not seen.
 
@@ -126,6 +128,7 @@ def held_out_weighting(
         folds: Of each pair, from 0; pairs of one word should share a fold.
         prior_pairs: See `symmetric_weighting`; with the exponent 0, too.
         meeting: Likewise, but for the exponent 0, which stands for a look-up by the rotation alone.
+        spelling: So many of the last numbers of a word tell its spelling. They have no part in the exponent 0 either.
 
     Returns:
         An exponent for `symmetric_weighting`; 0 with fewer than two pairs a fold, since nothing can be held out, and
@@ -141,13 +144,16 @@ def held_out_weighting(
     for fold in folds.unique():
         raise_if_stop_requested()
         rest, words = folds != fold, rows[folds == fold].unique()
-        if not bool(source[rows[rest]].any() and target[columns[rest]].any()):
-            return 0.0
         known = source[rows[rest]], target[columns[rest]]
-        canonical = _Canonical.of(*known, ridge=RIDGE, prior=prior_pairs / len(known[0]))
+        if not all(bool(side[:, : side.shape[1] - spelling].any()) for side in known):
+            return 0.0
+        prior = prior_pairs / len(known[0])
+        canonical = _Canonical.of(*known, ridge=RIDGE, prior=prior)
         for found, exponent in zip(hits, EXPONENTS, strict=True):
             A, B = canonical.weighted(exponent)
-            if meeting and exponent > 0:
+            if exponent == 0 and spelling > 0:
+                A, B = _without_spelling(*known, prior=prior, spelling=spelling)
+            elif exponent > 0 and meeting:
                 A, B = _met(*known, A, B)
             nearest_to, _ = nearest(source[words].float() @ A.float(), looked_through @ B.float(), k=1)
             chosen = candidates[nearest_to[:, 0]]
@@ -155,6 +161,20 @@ def held_out_weighting(
     right_by_exponent = torch.tensor(hits, dtype=torch.float64)  # exponents words
     best = int(right_by_exponent.mean(dim=1).argmax())
     return EXPONENTS[best] if clearly_better(right_by_exponent[best], right_by_exponent[0]) else 0.0
+
+
+def _without_spelling(
+    source: Float[Tensor, "pairs width"],
+    target: Float[Tensor, "pairs width"],
+    *,
+    prior: float | Float64[Tensor, " width"],
+    spelling: int,
+) -> tuple[Float64[Tensor, "width rest"], Float64[Tensor, "width rest"]]:
+    """Return rotations of both sides, all directions alike, that leave out the last numbers of every word."""
+    vectors = source[:, :-spelling], target[:, :-spelling]
+    of_vectors = prior[:-spelling] if isinstance(prior, Tensor) else prior
+    A, B = _Canonical.of(*vectors, ridge=RIDGE, prior=of_vectors).weighted(0.0)
+    return torch.nn.functional.pad(A, (0, 0, 0, spelling)), torch.nn.functional.pad(B, (0, 0, 0, spelling))
 
 
 def clearly_better(found: Float64[Tensor, " words"], than: Float64[Tensor, " words"]) -> bool:
@@ -182,15 +202,18 @@ class _Canonical:
 
     @classmethod
     def of(
-        cls, source: Float[Tensor, "pairs width"], target: Float[Tensor, "pairs width"], *, ridge: float, prior: float
+        cls,
+        source: Float[Tensor, "pairs width"],
+        target: Float[Tensor, "pairs width"],
+        *,
+        ridge: float,
+        prior: float | Float64[Tensor, " width"],
     ) -> "_Canonical":
         X, Y = source.double(), target.double()
         whiten_X, unwhiten_X = _whitening(X, ridge)
         whiten_Y, unwhiten_Y = _whitening(Y, ridge)
         K = whiten_X @ (X.mT @ Y) @ whiten_Y
-        if prior > 0:
-            K = with_identity(K, prior)
-        U, S, Vh = torch.linalg.svd(K)
+        U, S, Vh = torch.linalg.svd(with_identity(K, prior))
         return cls(whiten_X, unwhiten_X, whiten_Y, unwhiten_Y, U, S, Vh.mT)
 
     def weighted(self, exponent: float) -> tuple[Float64[Tensor, "width width"], Float64[Tensor, "width width"]]:
