@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from isogloss.errors import ArtifactError
 from isogloss.lexicon.anchors import Anchors
 from isogloss.lexicon.dictionary import BilingualDictionary
 from isogloss.mapping.alignment import load_alignment, save_alignment
@@ -163,6 +164,9 @@ def test_folders_that_say_nothing_of_spelling_have_none(tmp_path):
     assert '  "spelling": 0.0,\n' in text
     facts.write_text(text.replace('  "spelling": 0.0,\n', ""), encoding="utf-8")
     assert load_alignment(tmp_path).spelling == 0.0
+    facts.write_text(text.replace('"spelling": 0.0', '"spelling": -1.0'), encoding="utf-8")
+    with pytest.raises(ArtifactError, match=r"layer 0: spelling is -1.0; 0 or a positive number is expected. Align ag"):
+        load_alignment(tmp_path)
 
 
 def test_pairs_that_a_search_found_teach_spelling_too():

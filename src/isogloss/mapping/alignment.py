@@ -82,6 +82,10 @@ class Alignment:
                     "of the "
                     'anchors, or use scale = "none".'
                 )
+        if not 0 <= self.spelling < float("inf"):
+            raise AlignmentError(
+                f"{self._place}: spelling is {self.spelling}; 0 or a positive number is expected. Align again."
+            )
 
     @classmethod
     def identity(cls, language: str, *, layer: int, width: int, scale: float = 1.0) -> "Alignment":

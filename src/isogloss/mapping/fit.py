@@ -107,8 +107,8 @@ def fit_procrustes(
         further["prior_pairs"] = _prior_beside_spelling(prior_pairs, source, target, pairs, settings=settings)
     if weighting == "held_out":
         ours, theirs = _as_looked_up(source, settings=settings), _as_looked_up(target, settings=settings)
-        folds, spelling = folds_of(rows, seed=seed), ours.shape[1] - source_anchors.width
-        weighting = held_out_weighting(ours, theirs, pairs, folds=folds, spelling=spelling, **further)
+        of_rotation = {"prior": prior, "spelling": ours.shape[1] - source_anchors.width}
+        weighting = held_out_weighting(ours, theirs, pairs, folds=folds_of(rows, seed=seed), **of_rotation, **further)
     width = source_anchors.width
     if len(pairs) < width:
         logger.warning(

@@ -34,6 +34,7 @@ identity is ours.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Float64, Int64
@@ -41,7 +42,7 @@ from torch import Tensor
 
 from isogloss.compute.interruption import raise_if_stop_requested
 from isogloss.errors import AlignmentError
-from isogloss.mapping.procrustes import FOLDS, with_identity
+from isogloss.mapping.procrustes import FOLDS, completed_procrustes, with_identity
 from isogloss.mapping.retrieval import nearest
 
 RIDGE = 0.3
@@ -113,22 +114,24 @@ def held_out_weighting(
     prior_pairs: float | Float64[Tensor, " width"] = 0.0,
     meeting: bool = False,
     spelling: int = 0,
+    prior: float | Literal["auto"] = 0.0,
 ) -> float:
     """Choose the exponent by pairs that the weighting has not seen.
 
     For each of `EXPONENTS` every word of the dictionary looks for its translations, by CSLS, with weights found from
     the other folds, among the `CANDIDATES` most frequent words and the dictionary's own. The exponent that finds most
-    is taken, of several the weakest; but 0, which leaves all directions alike, unless the gain over 0 is more than two
-    of its standard errors.
+    is taken, of several the weakest; but 0, which stands for a look-up by the rotation alone, unless the gain over 0 is
+    more than its standard error.
 
     Args:
         source: Normalised anchors.
         target: Normalised anchors in the space to be shared, most frequent first.
         pairs: A dictionary, as rows of both.
         folds: Of each pair, from 0; pairs of one word should share a fold.
-        prior_pairs: See `symmetric_weighting`; with the exponent 0, too.
-        meeting: Likewise, but for the exponent 0, which stands for a look-up by the rotation alone.
-        spelling: So many of the last numbers of a word tell its spelling. They have no part in the exponent 0 either.
+        prior_pairs: See `symmetric_weighting`.
+        meeting: Likewise.
+        spelling: So many of the last numbers of a word tell its spelling, of which a rotation knows nothing.
+        prior: Of the rotation.
 
     Returns:
         An exponent for `symmetric_weighting`; 0 with fewer than two pairs a fold, since nothing can be held out, and
@@ -147,45 +150,46 @@ def held_out_weighting(
         known = source[rows[rest]], target[columns[rest]]
         if not all(bool(side[:, : side.shape[1] - spelling].any()) for side in known):
             return 0.0
-        prior = prior_pairs / len(known[0])
-        canonical = _Canonical.of(*known, ridge=RIDGE, prior=prior)
+        canonical = _Canonical.of(*known, ridge=RIDGE, prior=prior_pairs / len(known[0]))
         for found, exponent in zip(hits, EXPONENTS, strict=True):
-            A, B = canonical.weighted(exponent)
-            if exponent == 0 and spelling > 0:
-                A, B = _without_spelling(*known, prior=prior, spelling=spelling)
-            elif exponent > 0 and meeting:
-                A, B = _met(*known, A, B)
+            if exponent == 0:
+                A, B = _rotation(*known, prior=prior, spelling=spelling)
+            else:
+                A, B = canonical.weighted(exponent)
+                A, B = _met(*known, A, B) if meeting else (A, B)
             nearest_to, _ = nearest(source[words].float() @ A.float(), looked_through @ B.float(), k=1)
             chosen = candidates[nearest_to[:, 0]]
             found += [pair in right for pair in zip(words.tolist(), chosen.tolist(), strict=True)]
     right_by_exponent = torch.tensor(hits, dtype=torch.float64)  # exponents words
     best = int(right_by_exponent.mean(dim=1).argmax())
-    return EXPONENTS[best] if clearly_better(right_by_exponent[best], right_by_exponent[0]) else 0.0
+    return EXPONENTS[best] if clearly_better(right_by_exponent[best], right_by_exponent[0], errors=1.0) else 0.0
 
 
-def _without_spelling(
+def _rotation(
     source: Float[Tensor, "pairs width"],
     target: Float[Tensor, "pairs width"],
     *,
-    prior: float | Float64[Tensor, " width"],
+    prior: float | Literal["auto"],
     spelling: int,
 ) -> tuple[Float64[Tensor, "width rest"], Float64[Tensor, "width rest"]]:
-    """Return rotations of both sides, all directions alike, that leave out the last numbers of every word."""
-    vectors = source[:, :-spelling], target[:, :-spelling]
-    of_vectors = prior[:-spelling] if isinstance(prior, Tensor) else prior
-    A, B = _Canonical.of(*vectors, ridge=RIDGE, prior=of_vectors).weighted(0.0)
-    return torch.nn.functional.pad(A, (0, 0, 0, spelling)), torch.nn.functional.pad(B, (0, 0, 0, spelling))
+    """Return A, the rotation that pairs determine, and B, the identity; both leave out the last numbers of words."""
+    W, _ = completed_procrustes(
+        source[:, : source.shape[1] - spelling], target[:, : target.shape[1] - spelling], prior=prior
+    )
+    unit = torch.eye(len(W), dtype=W.dtype, device=W.device)
+    return torch.nn.functional.pad(W, (0, 0, 0, spelling)), torch.nn.functional.pad(unit, (0, 0, 0, spelling))
 
 
-def clearly_better(found: Float64[Tensor, " words"], than: Float64[Tensor, " words"]) -> bool:
-    """Whether one way finds more than another among the same words, by more than two standard errors of the gain.
+def clearly_better(found: Float64[Tensor, " words"], than: Float64[Tensor, " words"], *, errors: float = 2.0) -> bool:
+    """Whether one way finds more than another among the same words, by more than so many standard errors of the gain.
 
     Args:
         found: 1 for each word that found a translation, else 0.
         than: The same of the other way. Fewer than two words are no evidence.
+        errors: Two where a change must be believed; one where a wrong choice costs as little either way.
     """
     gain = found - than
-    return len(gain) > 1 and float(gain.mean()) > 2 * float(gain.std()) / len(gain) ** 0.5
+    return len(gain) > 1 and float(gain.mean()) > errors * float(gain.std()) / len(gain) ** 0.5
 
 
 @dataclass(frozen=True, eq=False)
