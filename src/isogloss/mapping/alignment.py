@@ -222,7 +222,7 @@ def load_alignment(folder: Path | str) -> Alignment:
     facts_path, tensors_path = Path(folder) / "alignment.json", Path(folder) / "alignment.safetensors"
     try:
         facts = json.loads(facts_path.read_text(encoding="utf-8"))
-        facts = {"spelling": 0.0} | facts  # files from before 0.2 do not say it
+        facts = {"spelling": 0.0} | facts  # files written before there was spelling do not say it
         values: dict[str, Any] = {name: kind(facts[name]) for name, kind in _FACTS.items()}
         values["details"] = dict(facts["details"])
     except (OSError, ValueError, KeyError, TypeError) as error:

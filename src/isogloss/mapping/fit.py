@@ -201,9 +201,10 @@ def _prior_beside_spelling(
     """
     both = ((source.anchors.words[row], target.anchors.words[column]) for row, column in pairs)
     ours, theirs = (spelling_vectors(words) for words in zip(*both, strict=True))
-    of_vectors = torch.full((source.anchors.width,), prior_pairs, dtype=torch.float64)
-    of_spelling = settings.weighting_prior if same_letters(ours, theirs) else 0.0
-    return torch.cat([of_vectors, torch.full((ours.shape[1],), of_spelling, dtype=torch.float64)])
+    prior = torch.zeros(source.anchors.width + ours.shape[1], dtype=torch.float64)
+    prior[: source.anchors.width] = prior_pairs
+    prior[source.anchors.width :] = settings.weighting_prior if same_letters(ours, theirs) else 0.0
+    return prior.to(source.anchors.vectors.device)
 
 
 def fit_induced(
