@@ -254,9 +254,11 @@ def slow_translations(alignment: Alignment, ours: Anchors, theirs: Anchors, *, m
     def unit(vectors: torch.Tensor) -> torch.Tensor:
         return vectors.double() / vectors.double().norm(dim=1, keepdim=True)
 
-    centre = 0 if alignment.target_centre is None else alignment.target_centre
-    sources = unit(alignment.apply(ours.vectors.double()) - centre)
-    targets = unit(theirs.vectors.double() * alignment.target_scale - centre)
+    assert alignment.source_centre is None, "anchors of unit length are not centred"
+    A, B = alignment.source_weighting, alignment.target_weighting
+    weighted = A is not None and B is not None  # held-out pairs decide
+    sources = unit(ours.vectors.double() @ A if weighted else alignment.apply(ours.vectors.double()))
+    targets = unit(theirs.vectors.double() @ B if weighted else theirs.vectors.double())
     cosine = reduce(matmul, (sources, targets.T))
     if metric == "csls":
         near_sources = [sum(sorted(row.tolist())[-CSLS_NEIGHBOURS:]) / CSLS_NEIGHBOURS for row in cosine]
