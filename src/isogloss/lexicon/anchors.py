@@ -9,6 +9,7 @@ batches, files and machines) and hands on `Anchors`, one per layer.
 Source: Schuster et al. (2019), Cross-Lingual Alignment of Contextual Word Embeddings, section 3.
 """
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -175,6 +176,18 @@ class Anchors:
 def sense_name(word: str, number: int) -> str:
     """Return the name of a word's sense, numbered from 1."""
     return f"{word}#{number}"
+
+
+def without_sense(name: str) -> str:
+    """Return the word of a sense's name, and any other word as it is.
+
+    >>> [without_sense(name) for name in ("bear#12", "C#", "#1")]
+    ['bear', 'C#', '#1']
+    """
+    return _SENSE_NUMBER.sub("", name)
+
+
+_SENSE_NUMBER = re.compile(r"(?<=.)#[0-9]+$")
 
 
 def in_lower_case(word: str) -> str:

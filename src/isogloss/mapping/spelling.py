@@ -20,7 +20,6 @@ groups are learnt with those of the vectors is ours.
 """
 
 import hashlib
-import re
 import unicodedata
 from collections.abc import Sequence
 
@@ -29,7 +28,7 @@ import torch
 from jaxtyping import Float, Float32, Float64
 from torch import Tensor
 
-from isogloss.lexicon.anchors import undotted
+from isogloss.lexicon.anchors import undotted, without_sense
 
 SPELLING_WIDTH = 512
 """Numbers that describe the spelling of a word: the bits of one BLAKE2b hash. With 1,024 hardly more is found."""
@@ -38,8 +37,6 @@ LETTERS = (2, 3)
 SAME_LETTERS = 0.02
 """How well the identity must serve the pairs' spelling, beside the best rotation. English and Kazakh have 0.003, other
 languages of Europe 0.15 (Turkish) to 0.66 (French), and 0.04 to 0.09 if pairs are dealt out anew."""
-SENSE_NUMBER = re.compile(r"(?<=.)#[0-9]+$")
-"""What names a sense of a word; see `isogloss.lexicon.anchors.sense_name`."""
 
 
 def spelling_vectors(words: Sequence[str]) -> Float32[Tensor, "words spelling"]:
@@ -68,7 +65,7 @@ def letter_groups(word: str) -> list[str]:
     >>> letter_groups("Été#2")
     [' e', 'et', 'te', 'e ', ' et', 'ete', 'te ']
     """
-    apart = unicodedata.normalize("NFD", undotted(SENSE_NUMBER.sub("", word)))
+    apart = unicodedata.normalize("NFD", undotted(without_sense(word)))
     letters = "".join(letter for letter in apart if not unicodedata.combining(letter))
     whole = f" {letters} "
     return [whole[begin : begin + length] for length in LETTERS for begin in range(len(whole) - length + 1)]
