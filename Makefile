@@ -3,6 +3,7 @@
 #   make test    set up, then the tests
 PYTHON ?= python3
 VENV ?= .venv
+WORKERS ?= auto
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
@@ -18,11 +19,14 @@ $(VENV)/.ready: pyproject.toml constraints.txt scripts/setup.sh
 demo: setup ## Train, align and parse the family of invented languages (about 4 minutes on 2 cores).
 	@$(BIN)/isogloss run recipes/invented.toml -o runs/invented
 
-test: setup ## Run the tests (about two minutes).
-	@$(BIN)/python -m pytest -m "not slow and not gpu" $(PYTEST)
+# A worker takes whole files, so that what their tests share is made once. WORKERS=0 runs all in one process.
+PYTEST_WORKERS := --numprocesses $(WORKERS) --maxprocesses 8 --dist loadfile
+
+test: setup ## Run the tests (about ten minutes on 2 cores).
+	@$(BIN)/python -m pytest $(PYTEST_WORKERS) -m "not slow and not gpu" $(PYTEST)
 
 test-all: setup ## Run every test that this machine can run.
-	@$(BIN)/python -m pytest $(PYTEST)
+	@$(BIN)/python -m pytest $(PYTEST_WORKERS) $(PYTEST)
 
 check: setup ## Lint, format check and types, then the tests.
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright

@@ -92,15 +92,10 @@ def our_roads() -> dict[str, tuple[Any, str]]:
             "nothing",
         ),
         "self-learning, neighbours + spelling": (
-            SelfLearningSettings(seed_pairs="neighbours", weighting=0.3, spelling=0.5),
-            "nothing",
-        ),
-        "self-learning, identical + spelling": (SelfLearningSettings(weighting=0.3, spelling=0.5), "nothing"),
-        "self-learning, neighbours + spelling, 0.7": (
             SelfLearningSettings(seed_pairs="neighbours", weighting=0.3, spelling=0.7),
             "nothing",
         ),
-        "self-learning, identical + spelling, 0.7": (SelfLearningSettings(weighting=0.3, spelling=0.7), "nothing"),
+        "self-learning, identical + spelling": (SelfLearningSettings(weighting=0.3, spelling=0.7), "nothing"),
         "self-learning, none": (SelfLearningSettings(seed_pairs="none", **found), "nothing"),
     }
 

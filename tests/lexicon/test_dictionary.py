@@ -122,6 +122,7 @@ def test_usable_pairs_are_places_in_both_vocabularies_and_stand_once():
     assert HOUSES.usable(source, target) == [(0, 0), (1, 1), (0, 2)]
     doubled = BilingualDictionary("en", "es", (("dog", "perro"), ("Dog", "Perro")))
     assert doubled.usable(source, target) == [(1, 1)]
+    assert doubled.places(source, target) == [(1, 1)] * len(doubled)
 
 
 @pytest.mark.parametrize(

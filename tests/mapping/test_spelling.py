@@ -177,6 +177,7 @@ def test_pairs_that_a_search_found_teach_spelling_too():
     beside = fit_alignment(one, two, dictionary=known, settings=settings)
     without = fit_alignment(one, two, dictionary=known, settings=settings.model_copy(update={"spelling": 0.0}))
     assert (beside.spelling, without.spelling) == (0.5, 0.0)
-    assert torch.equal(beside.matrix, without.matrix)
     ours, theirs = (translation_precision(each, one, two, tested).precision(1) for each in (beside, without))
-    assert ours > theirs
+    assert ours > theirs + 0.15
+    true = torch.linalg.qr(normal(3, 20, 20)).Q.double()
+    assert (beside.matrix - true).norm() < 0.8 * (without.matrix - true).norm(), "better pairs make a better map"

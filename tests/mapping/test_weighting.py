@@ -240,3 +240,17 @@ def test_held_out_pairs_judge_weights_with_the_sides_where_they_will_be(meeting,
     source, target = with_noise_of_its_own(1)
     held_out_weighting(source, target, pairs_of(500), folds=torch.arange(500) % 5, meeting=meeting)
     assert calls == [400] * 5 * (len(EXPONENTS) - 1) * meeting, "not for the exponent 0, and from the other folds alone"
+
+
+@pytest.mark.parametrize("meeting", [False, True])
+def test_a_pair_that_counts_twice_is_a_pair_that_stands_there_twice(meeting):
+    source, target = normal(1, 40, 6), normal(2, 40, 6)
+    counts = torch.ones(40, dtype=torch.float64)
+    counts[:7] = 2.0
+    twice = torch.cat([torch.arange(7), torch.arange(40)])
+    asked = {"exponent": 0.3, "prior_pairs": 20.0, "meeting": meeting}
+    found = symmetric_weighting(source, target, counts=counts, **asked)
+    expected = symmetric_weighting(source[twice], target[twice], **asked)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert torch.allclose(ours @ ours.mT, theirs @ theirs.mT, atol=1e-10)
+    assert torch.allclose(found[0] @ found[1].mT, expected[0] @ expected[1].mT, atol=1e-10)

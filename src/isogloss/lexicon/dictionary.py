@@ -118,6 +118,14 @@ class BilingualDictionary:
         Raises:
             DictionaryError: The anchors are of other languages than the dictionary.
         """
+        return list(dict.fromkeys(place for place in self.places(source_anchors, target_anchors) if place is not None))
+
+    def places(self, source_anchors: Anchors, target_anchors: Anchors) -> list[tuple[int, int] | None]:
+        """Find where each pair's words stand in the two vocabularies, see `usable`; None if one has no anchor.
+
+        Raises:
+            DictionaryError: The anchors are of other languages than the dictionary.
+        """
         found = (source_anchors.language, target_anchors.language)
         if found != (self.source, self.target):
             advice = (
@@ -130,7 +138,7 @@ class BilingualDictionary:
                 f"needs those of {self.source} and {self.target}, in this order. {advice}"
             )
         indices = ((source_anchors.index_of(source), target_anchors.index_of(target)) for source, target in self.pairs)
-        return list(dict.fromkeys((row, column) for row, column in indices if row is not None and column is not None))
+        return [(row, column) if row is not None and column is not None else None for row, column in indices]
 
     def __len__(self) -> int:
         return len(self.pairs)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64
 from torch import Tensor
 
 from isogloss.compute.randomness import numpy_generator
@@ -17,7 +17,8 @@ from isogloss.lexicon.anchors import Anchors
 from isogloss.lexicon.dictionary import BilingualDictionary
 from isogloss.mapping.alignment import Alignment
 from isogloss.mapping.checks import check_like, check_pairs, needed
-from isogloss.mapping.induction import Induced, Report, induce_dictionary
+from isogloss.mapping.induction import Induced, Report, closed_form, induce_dictionary
+from isogloss.mapping.looked_up import as_looked_up, prior_beside_spelling
 from isogloss.mapping.normalisation import NormalisedAnchors, mean_norm_scale, normalise
 from isogloss.mapping.procrustes import chosen_prior, folds_of, refine, solve
 from isogloss.mapping.settings import (
@@ -27,8 +28,8 @@ from isogloss.mapping.settings import (
     RCSLSSettings,
     SelfLearningSettings,
 )
-from isogloss.mapping.spelling import beside_spelling, same_letters, spelling_vectors
-from isogloss.mapping.weighting import held_out_weighting, symmetric_weighting
+from isogloss.mapping.spelling_rounds import LETTERS
+from isogloss.mapping.weighting import counted, held_out_weighting, symmetric_weighting
 
 logger = logging.getLogger(__name__)
 
@@ -90,23 +91,43 @@ def fit_procrustes(
     dictionary: BilingualDictionary,
     settings: ProcrustesSettings,
     seed: int = 1,
+    counts: Sequence[float] | None = None,
 ) -> Alignment:
-    """Take road a, and b if asked: normalise, solve, refine, and gather what vectors in context need."""
+    """Take road a, and b if asked: normalise, solve, refine, and gather what vectors in context need.
+
+    Args:
+        source_anchors: See `fit_alignment`.
+        target_anchors: Likewise.
+        dictionary: Likewise.
+        settings: Likewise.
+        seed: Likewise.
+        counts: How much each pair of the dictionary counts, where a search found it with an eye to spelling; without
+            them each counts 1, and the identity less. Not with refinement, which finds pairs of its own.
+    """
     pairs = dictionary.usable(source_anchors, target_anchors)
     check_pairs(pairs, source_anchors, target_anchors, dictionary=dictionary, too_few=settings.too_few_pairs)
     source = normalise(source_anchors, settings.normalisation)
     target = normalise(target_anchors, settings.normalisation)
     rows, columns = torch.tensor(pairs).unbind(dim=1)
     of_words, of_translations = source.rows(rows), target.rows(columns)
+    counted_pairs: Float64[Tensor, " pairs"] | None = None
+    if counts is not None:
+        count_of: dict[tuple[int, int] | None, float] = {}
+        for place, count in zip(dictionary.places(source_anchors, target_anchors), counts, strict=True):
+            count_of.setdefault(place, count)
+        counted_pairs = torch.tensor([count_of[pair] for pair in pairs], dtype=torch.float64)
+        of_words, of_translations = counted(of_words, counted_pairs), counted(of_translations, counted_pairs)
     prior = chosen_prior(of_words, of_translations, rows, settings.prior, seed=seed)
     rotation = solve(of_words, of_translations, prior=prior)
     matrix, weighting = rotation.matrix, settings.weighting
     prior_pairs = settings.weighting_prior if rotation.prior > 0 else 0.0
     further: dict[str, Any] = {"meeting": settings.meeting, "prior_pairs": prior_pairs}
     if weighting != 0 and settings.spelling > 0:
-        further["prior_pairs"] = _prior_beside_spelling(prior_pairs, source, target, pairs, settings=settings)
+        of_letters = settings.weighting_prior * (1.0 if counts is None else LETTERS)
+        priors = {"of_vectors": prior_pairs, "of_letters": of_letters}
+        further["prior_pairs"] = prior_beside_spelling(source, target, pairs, **priors)
     if weighting == "held_out":
-        ours, theirs = _as_looked_up(source, settings=settings), _as_looked_up(target, settings=settings)
+        ours, theirs = (as_looked_up(side, spelling=settings.spelling) for side in (source, target))
         of_rotation = {"prior": prior, "spelling": ours.shape[1] - source_anchors.width}
         weighting = held_out_weighting(ours, theirs, pairs, folds=folds_of(rows, seed=seed), **of_rotation, **further)
     width = source_anchors.width
@@ -157,9 +178,9 @@ def fit_procrustes(
         }
     weightings: tuple[Tensor | None, Tensor | None] = (None, None)
     if weighting > 0:
-        ours = _as_looked_up(source, used[:, 0], settings=settings)
-        theirs = _as_looked_up(target, used[:, 1], settings=settings)
-        weightings = symmetric_weighting(ours, theirs, exponent=weighting, **further)
+        ours = as_looked_up(source, used[:, 0], spelling=settings.spelling)
+        theirs = as_looked_up(target, used[:, 1], spelling=settings.spelling)
+        weightings = symmetric_weighting(ours, theirs, exponent=weighting, counts=counted_pairs, **further)
         details |= {"weighting": weighting, "meeting": settings.meeting}
         details |= {"spelling": settings.spelling} if settings.spelling > 0 else {}
     return _alignment(
@@ -175,38 +196,6 @@ def fit_procrustes(
     )
 
 
-def _as_looked_up(
-    side: NormalisedAnchors, rows: Int64[Tensor, " rows"] | None = None, *, settings: ProcrustesSettings
-) -> Float64[Tensor, "rows width"]:
-    """Return what words of one language, or all, are looked up by: their vectors and, if asked for, their spelling."""
-    vectors = side.vectors if rows is None else side.rows(rows)
-    if settings.spelling == 0:
-        return vectors
-    words = side.anchors.words
-    asked = words if rows is None else [words[row] for row in rows.tolist()]
-    return beside_spelling(vectors, asked, weight=settings.spelling)
-
-
-def _prior_beside_spelling(
-    prior_pairs: float,
-    source: NormalisedAnchors,
-    target: NormalisedAnchors,
-    pairs: Sequence[tuple[int, int]],
-    *,
-    settings: ProcrustesSettings,
-) -> Float64[Tensor, " width"]:
-    """Return how many pairs the identity counts for in each direction of `_as_looked_up`.
-
-    Whether two models began as one tells nothing of letters, and whether two languages share letters nothing of models.
-    """
-    both = ((source.anchors.words[row], target.anchors.words[column]) for row, column in pairs)
-    ours, theirs = (spelling_vectors(words) for words in zip(*both, strict=True))
-    prior = torch.zeros(source.anchors.width + ours.shape[1], dtype=torch.float64)
-    prior[: source.anchors.width] = prior_pairs
-    prior[source.anchors.width :] = settings.weighting_prior if same_letters(ours, theirs) else 0.0
-    return prior.to(source.anchors.vectors.device)
-
-
 def fit_induced(
     source_anchors: Anchors,
     target_anchors: Anchors,
@@ -215,22 +204,14 @@ def fit_induced(
     settings: SelfLearningSettings | AdversarialSettings,
 ) -> Alignment:
     """Align one layer from a dictionary that was induced in it or in another space."""
-    closed_form = ProcrustesSettings(
-        normalisation=settings.normalisation,
-        scale=settings.scale,
-        **_looked_up_by(settings),
-        prior=settings.prior,
-        too_few_pairs="complete",
+    found = fit_procrustes(
+        source_anchors,
+        target_anchors,
+        dictionary=induced.dictionary,
+        settings=closed_form(settings),
+        counts=induced.counts,
     )
-    found = fit_procrustes(source_anchors, target_anchors, dictionary=induced.dictionary, settings=closed_form)
     return found.told_as(settings.method, {**found.details, **induced.details})
-
-
-def _looked_up_by(settings: SelfLearningSettings | AdversarialSettings) -> dict[str, Any]:
-    """Return the settings of the look-up; the adversarial road has none, and looks up by its rotation."""
-    if isinstance(settings, AdversarialSettings):
-        return {"weighting": 0.0}
-    return {"weighting": settings.weighting, "meeting": settings.meeting, "spelling": settings.spelling}
 
 
 def _fit_rcsls(

@@ -31,6 +31,8 @@ class Induced:
 
     dictionary: BilingualDictionary
     details: Mapping[str, Any]
+    counts: tuple[float, ...] | None = None
+    """How much each pair counts; without them all alike."""
 
 
 def induce_dictionary(
@@ -59,8 +61,8 @@ def induce_dictionary(
         AlignmentError: There is no seed to begin with.
     """
     check_like(source_anchors, target_anchors)
-    source = normalise(source_anchors, settings.normalisation).vectors
-    target = normalise(target_anchors, settings.normalisation).vectors
+    sides = normalise(source_anchors, settings.normalisation), normalise(target_anchors, settings.normalisation)
+    source, target = sides[0].vectors, sides[1].vectors
     place = f"Alignment {source_anchors.language}→{target_anchors.language}, layer {source_anchors.layer}"
     if isinstance(settings, SelfLearningSettings):
         from isogloss.lexicon import seeds as seed_words
@@ -122,9 +124,34 @@ def induce_dictionary(
         succeeded, diagnosis = False, f"{diagnosis} But only {len(pairs)} pairs of words are each other's nearest."
     if not succeeded:
         raise NoAlignmentFound(f"{place}: {diagnosis} Expected evidence for one alignment. {advice}")
+    counts: tuple[float, ...] | None = None
+    if isinstance(settings, SelfLearningSettings) and settings.spelling > 0 and settings.weighting > 0:
+        from isogloss.mapping.spelling_rounds import seen_with_spelling
+
+        seen = seen_with_spelling(*sides, pairs, settings=closed_form(settings), types=settings.final_types)
+        pairs, counts = seen.pairs, tuple(seen.counts.tolist())
     words = tuple((source_anchors.words[row], target_anchors.words[column]) for row, column in pairs.tolist())
     found = BilingualDictionary(source=source_anchors.language, target=target_anchors.language, pairs=words)
-    return Induced(found, facts | {"induced_pairs": len(words), "diagnosis": diagnosis})
+    return Induced(found, facts | {"induced_pairs": len(words), "diagnosis": diagnosis}, counts)
+
+
+def closed_form(settings: SelfLearningSettings | AdversarialSettings) -> ProcrustesSettings:
+    """Return the settings by which layers are aligned from the pairs that a search found."""
+    looked_up_by: dict[str, Any] = {"weighting": 0.0}  # the adversarial road looks up by its rotation
+    if isinstance(settings, SelfLearningSettings):
+        looked_up_by = {
+            "weighting": settings.weighting,
+            "meeting": settings.meeting,
+            "spelling": settings.spelling,
+            "neighbourhood": settings.neighbourhood,
+        }
+    return ProcrustesSettings(
+        normalisation=settings.normalisation,
+        scale=settings.scale,
+        **looked_up_by,
+        prior=settings.prior,
+        too_few_pairs="complete",
+    )
 
 
 def _seed_pairs(

@@ -59,6 +59,7 @@ def symmetric_weighting(
     ridge: float = RIDGE,
     prior_pairs: float | Float64[Tensor, " width"] = 0.0,
     meeting: bool = False,
+    counts: Float64[Tensor, " pairs"] | None = None,
 ) -> tuple[Float64[Tensor, "width width"], Float64[Tensor, "width width"]]:
     """Return A and B, such that rows of ``source @ A`` lie near the like rows of ``target @ B``.
 
@@ -70,12 +71,21 @@ def symmetric_weighting(
         prior_pairs: So many pairs the identity counts for beside those given, in all directions or in each; 0 for
             models that never met.
         meeting: Whether each side moves towards the other's.
+        counts: How much each pair counts, as if it stood there so often; without them each counts 1.
 
     Raises:
         AlignmentError: All vectors of a side are zero, so that no direction stands out.
     """
-    A, B = _Canonical.of(source, target, ridge=ridge, prior=prior_pairs / len(source)).weighted(exponent)
+    if counts is not None:
+        source, target = counted(source, counts), counted(target, counts)
+    prior = prior_pairs / (len(source) if counts is None else float(counts.sum()))
+    A, B = _Canonical.of(source, target, ridge=ridge, prior=prior).weighted(exponent)
     return _met(source, target, A, B) if meeting else (A, B)
+
+
+def counted(vectors: Float[Tensor, "pairs width"], counts: Float64[Tensor, " pairs"]) -> Float64[Tensor, "pairs width"]:
+    """Return rows such that sums of products over pairs are those in which each pair counts as much as is said."""
+    return vectors.double() * counts.sqrt()[:, None]
 
 
 def _met(
