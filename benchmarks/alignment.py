@@ -212,9 +212,11 @@ class Materials:
             dictionary, before = self._grown(pair, road.settings)
             road = replace(road, settings=road.settings.model_copy(update={"refinements": 0}))
         elif road.guide_layer is not None or road.by_static:
-            # The search knows nothing of how the map is made of what it finds, and is done once for all layers.
-            of_the_map = {"prior", "weighting", "meeting", "spelling"} & type(road.settings).model_fields.keys()
-            search = road.settings.model_copy(update=dict.fromkeys(of_the_map, 0))
+            # Without spelling the search knows nothing of how its finds become a map: it is done once for all layers.
+            search = road.settings
+            if not getattr(search, "spelling", 0.0):
+                of_the_map = {"prior", "weighting", "meeting"} & type(search).model_fields.keys()
+                search = search.model_copy(update=dict.fromkeys(of_the_map, 0))
             induced, seconds = self._induced(pair, search, None if road.by_static else road.guide_layer, seed)
             if isinstance(induced, AlignmentError):
                 raise induced
