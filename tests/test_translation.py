@@ -15,8 +15,8 @@ from isogloss.encoders.elmo.embedder import ELMoEncoder
 from isogloss.lexicon.anchor_sources import open_anchors
 from isogloss.lexicon.sense_files import load_senses
 from isogloss.mapping.alignment import load_alignment
-from isogloss.mapping.retrieval import nearest
-from isogloss.mapping.sense_alignment import around_centre, translate_in_context
+from isogloss.mapping.occurrences import translate_occurrences
+from isogloss.mapping.sense_alignment import translate_in_context
 from isogloss.mapping_commands import align
 from isogloss.sense_commands import sense_anchors
 
@@ -90,18 +90,21 @@ def test_every_word_is_translated_by_its_sense(command, model, mappings, text):
     assert any("#" in row["sense"] for row in rows if row["sense"]), "some words have several senses"
 
 
-def test_with_plain_anchors_a_word_is_translated_by_its_own_vector(command, model, mappings, text, tiny_run):
+def test_with_plain_anchors_a_word_is_looked_up_half_way_between_its_anchor_and_its_own_vector(
+    command, model, mappings, text, tiny_run
+):
     ended = command("translate", model, text, "-a", mappings["plain"], "-k", 2, "--tokenised", "--json")
     assert ended.status == 0, ended.errors
     rows = json.loads(ended.output)
     encoder, alignment = ELMoEncoder.load(model), load_alignment(mappings["plain"] / "layer-1")
     ours, theirs = (open_anchors(tiny_run.folder / "lexicon" / code)[1] for code in ("qel", "qal"))
     vectors = torch.stack([vector_of(encoder, forms, place, 1) for _, place, forms, _ in words_in(text)])
-    queries, targets = around_centre(alignment, vectors, theirs.vectors)
-    background, _ = around_centre(alignment, ours.vectors, theirs.vectors)
-    found, _ = nearest(queries, targets, k=2, background=background)
+    forms = [form for *_, form in words_in(text)]
+    found = translate_occurrences(alignment, vectors, forms, source=ours, target=theirs, k=2)
     told = [[each["word"] for each in row["translations"]] for row in rows]
-    assert told == [[theirs.words[column] for column in columns] for columns in found.tolist()]
+    assert told == [[word for word, _ in each] for each in found]
+    by_own_vectors = translate_occurrences(alignment, vectors, forms, source=ours, target=theirs, k=2, shift=1.0)
+    assert found != by_own_vectors
     assert {row["sense"] for row in rows} == {None}
     lines = command("translate", model, text, "-a", mappings["plain"], "-k", 2, "--tokenised").output.splitlines()
     assert [line.split("\t")[3] for line in lines] == ["-"] * len(rows)

@@ -35,7 +35,8 @@ def translate(
 
     A line for each word, with tabs between: number of the line, place in it, word, its sense, and the nearest words of
     the other language, best first, each with its score. Senses are those of `anchors --senses`, if the alignment was
-    found between such anchors; with plain ones, every occurrence is looked up by its own vector.
+    found between such anchors; with plain ones, every occurrence is looked up half way between its anchor and its own
+    vector, with the weights and the spelling that the alignment looks words up by (`align --spelling 0.5`).
 
     Example: `echo "The bank lent her money ." | isogloss translate models/en - -a mapping/en --words bank`
     """

@@ -1,7 +1,8 @@
 """The command `isogloss translate`: a text in, and for its words what each is called in another language just there.
 
 Where the alignment was found between anchors of senses, the sense of every occurrence is chosen first, and its anchor
-is looked up. Where it was found between plain anchors, the vector of the occurrence itself is looked up.
+is looked up. Where it was found between plain anchors, the occurrence is looked up half way between its anchor and its
+own vector.
 """
 
 import logging
@@ -96,6 +97,7 @@ def translate(
     from isogloss.corpus.raw_text import name_of
     from isogloss.encoders.elmo.embedder import ELMoEncoder
     from isogloss.lexicon.senses import SenseAnchors
+    from isogloss.mapping.occurrences import translate_occurrences
     from isogloss.mapping.sense_alignment import rows_in_context, translate_in_context, translate_vectors
 
     encoder, chosen = ELMoEncoder.load(Path(model)), alignments[number]
@@ -134,8 +136,11 @@ def translate(
             found = translate_in_context(chosen, vectors, forms, source=our_senses, target=their_senses, k=k)
             senses = rows_in_context(our_senses, vectors, forms)
         else:
-            found = translate_vectors(chosen, vectors, source=our_senses, target=their_senses, k=k)
             senses = [None] * len(rows)
+            if isinstance(ours, SenseAnchors) or isinstance(theirs, SenseAnchors):
+                found = translate_vectors(chosen, vectors, source=our_senses, target=their_senses, k=k)
+            else:
+                found = translate_occurrences(chosen, vectors, forms, source=ours, target=theirs, k=k)
         names = our_senses.sense_names
         for row, sense, translations in zip(rows, senses, found, strict=True):
             row["sense"] = None if sense is None else names[sense]

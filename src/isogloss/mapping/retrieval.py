@@ -216,15 +216,39 @@ def in_one_space(
     bent, and are all centred alike.
     """
     units = alignment.details.get("normalisation") in CENTRED_AS_UNITS
-    own = _centred(source_anchors, alignment.source_centre, units=units)
+    own = sources_in_one_space(alignment, source_anchors.vectors, source_anchors.words, anchors=source_anchors)
     theirs = alignment.target_centre
-    targets = _centred(target_anchors, None if theirs is None else theirs / alignment.target_scale, units=units)
-    if alignment.source_weighting is not None and alignment.target_weighting is not None:
-        if alignment.spelling > 0:
-            own = beside_spelling(own, source_anchors.words, weight=alignment.spelling)
-            targets = beside_spelling(targets, target_anchors.words, weight=alignment.spelling)
-        return (own @ alignment.source_weighting).float(), (targets @ alignment.target_weighting).float()
-    return (alignment.scale * own @ alignment.matrix).float(), (alignment.target_scale * targets).float()
+    centre = None if theirs is None else theirs / alignment.target_scale
+    targets = _centred(target_anchors.vectors, centre, units=units, anchors=target_anchors)
+    if alignment.target_weighting is None:
+        return own, (alignment.target_scale * targets).float()
+    if alignment.spelling > 0:
+        targets = beside_spelling(targets, target_anchors.words, weight=alignment.spelling)
+    return own, (targets @ alignment.target_weighting).float()
+
+
+def sources_in_one_space(
+    alignment: Alignment,
+    vectors: Float[Tensor, "rows width"],
+    words: Sequence[str],
+    *,
+    anchors: Anchors,
+) -> Float32[Tensor, "rows shared_width"]:
+    """Bring any vectors of the source language to where `in_one_space` brings its anchors.
+
+    Args:
+        alignment: From this language.
+        vectors: Not yet aligned, such as those of words in context.
+        words: The word type of each, whose spelling the alignment may ask for.
+        anchors: All of the language, of the same layer.
+    """
+    units = alignment.details.get("normalisation") in CENTRED_AS_UNITS
+    own = _centred(vectors, alignment.source_centre, units=units, anchors=anchors)
+    if alignment.source_weighting is None:
+        return (alignment.scale * own @ alignment.matrix).float()
+    if alignment.spelling > 0:
+        own = beside_spelling(own, words, weight=alignment.spelling)
+    return (own @ alignment.source_weighting).float()
 
 
 CENTRED_AS_UNITS = ("unit_centre_unit", "iterative")
@@ -232,16 +256,20 @@ CENTRED_AS_UNITS = ("unit_centre_unit", "iterative")
 
 
 def _centred(
-    anchors: Anchors, centre: Float[Tensor, " width"] | None, *, units: bool
-) -> Float64[Tensor, "types width"]:
+    vectors: Float[Tensor, "rows width"],
+    centre: Float[Tensor, " width"] | None,
+    *,
+    units: bool,
+    anchors: Anchors,
+) -> Float64[Tensor, "rows width"]:
     """Subtract a centre, in the anchors' own units; if it is one of unit vectors, in proportion to each length."""
-    vectors = anchors.vectors.double()
+    vectors = vectors.double()
     if centre is None:
         return vectors
     if not units:
         return vectors - centre
+    mean = torch.linalg.vector_norm(anchors.vectors.double(), dim=1).mean()
     lengths = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
-    mean = lengths.mean()
     return vectors - lengths / mean * centre if mean > 0 else vectors
 
 

@@ -280,8 +280,8 @@ class SelfLearningSettings(Settings):
     """As in `ProcrustesSettings`."""
 
     spelling: Annotated[float, Field(ge=0)] = 0.0
-    """As in `ProcrustesSettings`; try 0.7. The runs that must agree see no spelling, but the pairs that they lead to are
-    found once more with it, so the map changes too; see `isogloss.mapping.spelling_rounds`."""
+    """As in `ProcrustesSettings`; try 0.7. The runs that must agree see no spelling, but the pairs that they lead to
+    are found once more with it, so the map changes too; see `isogloss.mapping.spelling_rounds`."""
 
     prior: Annotated[float, Field(ge=0)] | Literal["auto"] = "auto"
     """As in `ProcrustesSettings`, for the map that is kept. The search itself knows of no identity."""
