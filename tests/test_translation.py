@@ -1,4 +1,4 @@
-"""`translate`: words of a text in context, by their senses or by their own vectors; and what it refuses."""
+"""`translate`: words of a text in context, by their senses or half way to their own vectors; and what it refuses."""
 
 import io
 import json

@@ -68,7 +68,8 @@ def translate(
 
     import torch
 
-    from isogloss.mapping.retrieval import in_one_space, nearest
+    from isogloss.mapping.one_space import in_one_space
+    from isogloss.mapping.retrieval import nearest
 
     ((alignment, ours, theirs),) = with_anchors(
         folder, alignments, [chosen], source_anchors=source_anchors, target_anchors=target_anchors

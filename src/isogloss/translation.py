@@ -1,8 +1,8 @@
 """The command `isogloss translate`: a text in, and for its words what each is called in another language just there.
 
 Where the alignment was found between anchors of senses, the sense of every occurrence is chosen first, and its anchor
-is looked up. Where it was found between plain anchors, the occurrence is looked up half way between its anchor and its
-own vector.
+is looked up. Where it was found between plain anchors of both languages, the occurrence is looked up half way between
+its anchor and its own vector.
 """
 
 import logging
@@ -72,8 +72,8 @@ def translate(
 
     Returns:
         For each word that is translated, in the order of the text: its ``line`` and its ``place`` among the words of
-        that line, both from 1; the ``word``; its ``sense`` as `SenseAnchors` names it, or None where the word was
-        sought by its own vector; and ``translations``, best first, each with ``word`` and ``score``.
+        that line, both from 1; the ``word``; its ``sense`` as `SenseAnchors` names it, or None where
+        its own vector had a say; and ``translations``, best first, each with ``word`` and ``score``.
 
     Raises:
         ArtifactError: The model, the alignments or their anchors cannot be read, or do not belong together.

@@ -9,7 +9,7 @@ from isogloss.lexicon.anchors import Anchors
 from isogloss.lexicon.dictionary import BilingualDictionary
 from isogloss.mapping.evidence import LEAST_TESTED, closeness, withheld_precision, withhold
 from isogloss.mapping.fit import fit_alignment
-from isogloss.mapping.retrieval import in_one_space
+from isogloss.mapping.one_space import in_one_space
 from isogloss.mapping.settings import ProcrustesSettings
 
 WIDTH, TYPES = 8, 300

@@ -6,11 +6,12 @@ import torch
 from isogloss.errors import AlignmentError
 from isogloss.lexicon.anchors import Anchors
 from isogloss.lexicon.dictionary import BilingualDictionary
-from isogloss.mapping import occurrences
+from isogloss.mapping import one_space
 from isogloss.mapping.alignment import Alignment
 from isogloss.mapping.fit import fit_alignment
 from isogloss.mapping.occurrences import towards_anchors, translate_occurrences
-from isogloss.mapping.retrieval import in_one_space, nearest
+from isogloss.mapping.one_space import in_one_space
+from isogloss.mapping.retrieval import nearest
 from isogloss.mapping.settings import ProcrustesSettings
 
 TYPES, WIDTH = 300, 12
@@ -96,7 +97,7 @@ def occurrences_spelt(vector: torch.Tensor, word: str, alignment: Alignment) -> 
     return torch.cat([vector / vector.norm(), alignment.spelling * spelling_vectors([word])[0].double()])
 
 
-def test_spelling_and_weights_help_words_in_context():
+def test_spelling_helps_words_in_context():
     source, target, _ = languages()
     rows = list(range(150, TYPES))
     vectors, words = occurrences_of(source, rows)
@@ -105,6 +106,7 @@ def test_spelling_and_weights_help_words_in_context():
         found = translate_occurrences(fitted(name)[0], vectors, words, source=source, target=target, k=1)
         right[name] = sum(each[0][0] == target.words[row] for each, row in zip(found, rows, strict=True)) / len(rows)
     assert right["spelt"] > right["weighted"] + 0.2
+    assert right["weighted"] > right["centred"] - 0.05
 
 
 def test_a_word_without_an_anchor_is_looked_up_by_its_own_vector():
@@ -126,7 +128,7 @@ def test_pieces_make_no_difference(monkeypatch):
     alignment, source, target = fitted("spelt")
     vectors, words = occurrences_of(source, list(range(50)))
     whole = translate_occurrences(alignment, vectors, words, source=source, target=target)
-    monkeypatch.setattr(occurrences, "AT_A_TIME", 7)
+    monkeypatch.setattr(one_space, "AT_A_TIME", 7)
     pieces = translate_occurrences(alignment, vectors, words, source=source, target=target)
     assert [[word for word, _ in each] for each in pieces] == [[word for word, _ in each] for each in whole]
     assert translate_occurrences(alignment, vectors[:0], [], source=source, target=target) == []

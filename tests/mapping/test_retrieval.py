@@ -14,12 +14,12 @@ from isogloss.lexicon.dictionary import BilingualDictionary
 from isogloss.mapping.alignment import Alignment
 from isogloss.mapping.fit import fit_procrustes
 from isogloss.mapping.normalisation import normalise
+from isogloss.mapping.one_space import in_one_space
 from isogloss.mapping.retrieval import (
     BLOCK,
     BLOCKS_A_NUMBER,
     TranslationScores,
     _largest,
-    in_one_space,
     nearest,
     nearest_both_ways,
     translation_precision,

@@ -8,7 +8,8 @@ from isogloss.lexicon.anchors import Anchors
 from isogloss.lexicon.dictionary import BilingualDictionary
 from isogloss.mapping.alignment import load_alignment, save_alignment
 from isogloss.mapping.fit import fit_alignment
-from isogloss.mapping.retrieval import in_one_space, translation_precision
+from isogloss.mapping.one_space import in_one_space
+from isogloss.mapping.retrieval import translation_precision
 from isogloss.mapping.settings import ProcrustesSettings, SelfLearningSettings
 from isogloss.mapping.spelling import (
     SPELLING_WIDTH,

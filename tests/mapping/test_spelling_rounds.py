@@ -6,11 +6,13 @@ import torch
 from isogloss.compute.interruption import stop_requested
 from isogloss.lexicon.anchors import Anchors
 from isogloss.lexicon.dictionary import BilingualDictionary
-from isogloss.mapping.fit import fit_induced
+from isogloss.mapping import spelling_rounds
+from isogloss.mapping.fit import fit_induced, fit_procrustes
 from isogloss.mapping.induction import Induced, closed_form
 from isogloss.mapping.normalisation import normalise
 from isogloss.mapping.settings import AdversarialSettings, SelfLearningSettings
 from isogloss.mapping.spelling_rounds import POWER, seen_with_spelling
+from isogloss.mapping.weighting import symmetric_weighting
 
 TYPES, WIDTH = 600, 24
 SETTINGS = closed_form(SelfLearningSettings(spelling=0.7, neighbourhood=5))
@@ -85,8 +87,27 @@ def test_vectors_that_say_nothing_leave_the_pairs_as_they_were():
     sides = [normalise(each, "unit") for each in (one, flat)]
     pairs = half_right()[:2]
     found = seen_with_spelling(*sides, pairs, settings=SETTINGS, types=TYPES)
-    assert len(found.pairs) >= 1
-    assert bool(torch.isfinite(found.counts).all())
+    assert torch.equal(found.pairs, pairs)
+    assert found.counts.tolist() == [1.0, 1.0]
+
+
+def test_what_a_pair_counts_vectors_alone_say(monkeypatch):
+    """The counts of one round, found slowly; and spelling, however much it weighs, has no say in them."""
+    monkeypatch.setattr(spelling_rounds, "ROUNDS", 1)
+    one, two = languages(noise=2.0)
+    found = seen(one, two, settings={"spelling": 3.0})
+    X, Y = (normalise(each, SETTINGS.normalisation).vectors for each in (one, two))
+    known = half_right()
+    A, B = symmetric_weighting(
+        X[known[:, 0]], Y[known[:, 1]], exponent=SETTINGS.weighting, meeting=SETTINGS.meeting, prior_pairs=0.0
+    )
+    cosines = [
+        float(torch.dot(X[row] @ A, Y[column] @ B) / ((X[row] @ A).norm() * (Y[column] @ B).norm()))
+        for row, column in found.pairs.tolist()
+    ]
+    assert min(cosines) > 0, "pairs that point away from one another are left out"
+    mean = sum(cosines) / len(cosines)
+    assert found.counts.tolist() == pytest.approx([(cosine / mean) ** 4 for cosine in cosines])
 
 
 def test_rounds_can_be_stopped():
@@ -114,6 +135,15 @@ def test_counts_reach_the_map_whatever_pairs_the_layer_lacks():
     assert torch.allclose(counted.source_weighting, alone.source_weighting, atol=1e-6)
     without = fit_induced(one, two, induced=Induced(pairs, {}), settings=settings)
     assert not torch.allclose(without.matrix, alone.matrix, atol=1e-2)
+
+
+def test_counts_go_with_no_refinement():
+    one, two = languages()
+    pairs = BilingualDictionary("gl", "es", ((one.words[0], two.words[0]),) * 1)
+    with pytest.raises(AssertionError, match=r"see `counts`"):
+        fit_procrustes(
+            one, two, dictionary=pairs, settings=SETTINGS.model_copy(update={"refinements": 1}), counts=[1.0]
+        )
 
 
 def test_the_adversarial_road_looks_up_by_its_rotation():

@@ -42,7 +42,7 @@ class Alignment:
     """What the target's own vectors are multiplied by to meet the aligned ones. 1, or in published scaling,
     where every language is brought to mean norm 1, one over the target's mean norm."""
     source_weighting: Float64[Tensor, "looked_up looked_up"] | None = None
-    """For looking up translations only (`retrieval.in_one_space`): what centred vectors of the source are multiplied by
+    """For looking up translations only (`one_space.in_one_space`): what centred vectors of the source are multiplied by
     in place of `matrix`, to be compared with …"""
     target_weighting: Float64[Tensor, "looked_up looked_up"] | None = None
     """… centred vectors of the target multiplied by this. Both or neither; see `weighting.symmetric_weighting`."""
@@ -82,6 +82,11 @@ class Alignment:
                     "of the "
                     'anchors, or use scale = "none".'
                 )
+        if (self.source_weighting is None) != (self.target_weighting is None):
+            raise AlignmentError(
+                f"{self._place}: one language has weights for the look-up, the other none. Expected both or neither. "
+                "Align again."
+            )
         if not 0 <= self.spelling < float("inf"):
             raise AlignmentError(
                 f"{self._place}: spelling is {self.spelling}; 0 or a positive number is expected. Align again."

@@ -20,7 +20,8 @@ from isogloss.compute.randomness import numpy_generator
 from isogloss.lexicon.anchors import Anchors, undotted
 from isogloss.lexicon.dictionary import BilingualDictionary
 from isogloss.mapping.alignment import Alignment
-from isogloss.mapping.retrieval import TranslationScores, in_one_space, nearest, translation_precision
+from isogloss.mapping.one_space import in_one_space
+from isogloss.mapping.retrieval import TranslationScores, nearest, translation_precision
 
 WITHHELD = 0.1
 """Share of a dictionary's words that is withheld, …"""

@@ -101,9 +101,11 @@ def fit_procrustes(
         dictionary: Likewise.
         settings: Likewise.
         seed: Likewise.
-        counts: How much each pair of the dictionary counts, where a search found it with an eye to spelling; without
-            them each counts 1, and the identity less. Not with refinement, which finds pairs of its own.
+        counts: How much each pair of the dictionary counts, where a search found it with an eye to spelling, in which
+            case the identity of letter groups counts for more (`LETTERS`); without them each counts 1. Neither
+            refinement, which finds pairs of its own, nor held-out pairs know of them.
     """
+    assert counts is None or (settings.refinements == 0 and settings.weighting != "held_out"), "see `counts`"
     pairs = dictionary.usable(source_anchors, target_anchors)
     check_pairs(pairs, source_anchors, target_anchors, dictionary=dictionary, too_few=settings.too_few_pairs)
     source = normalise(source_anchors, settings.normalisation)
@@ -115,7 +117,7 @@ def fit_procrustes(
         count_of: dict[tuple[int, int] | None, float] = {}
         for place, count in zip(dictionary.places(source_anchors, target_anchors), counts, strict=True):
             count_of.setdefault(place, count)
-        counted_pairs = torch.tensor([count_of[pair] for pair in pairs], dtype=torch.float64)
+        counted_pairs = torch.tensor([count_of[pair] for pair in pairs], dtype=torch.float64, device=of_words.device)
         of_words, of_translations = counted(of_words, counted_pairs), counted(of_translations, counted_pairs)
     prior = chosen_prior(of_words, of_translations, rows, settings.prior, seed=seed)
     rotation = solve(of_words, of_translations, prior=prior)

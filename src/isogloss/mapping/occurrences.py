@@ -17,13 +17,12 @@ from torch import Tensor
 from isogloss.errors import AlignmentError
 from isogloss.lexicon.anchors import Anchors
 from isogloss.mapping.alignment import Alignment
-from isogloss.mapping.retrieval import in_one_space, nearest, sources_in_one_space
+from isogloss.mapping.one_space import in_one_space, sources_in_one_space
+from isogloss.mapping.retrieval import nearest
 
 SHIFT = 0.5
 """Share of an occurrence's distance from its anchor with which it is looked up, chosen on sentences of en-es, en-de and
 en-fr: 0 is the word whatever its context, 1 its own vector."""
-AT_A_TIME = 8_192
-"""Occurrences that are brought to the look-up at once, in float64."""
 
 
 def translate_occurrences(
@@ -69,11 +68,8 @@ def translate_occurrences(
             "Give equally many."
         )
     sources, targets = in_one_space(alignment, source, target)
-    queries = sources.new_empty(len(vectors), sources.shape[1])
-    for begin in range(0, len(vectors), AT_A_TIME):
-        some = slice(begin, begin + AT_A_TIME)
-        moved = towards_anchors(vectors[some], words[some], anchors=source, shift=shift)
-        queries[some] = sources_in_one_space(alignment, moved, words[some], anchors=source)
+    moved = towards_anchors(vectors, words, anchors=source, shift=shift)
+    queries = sources_in_one_space(alignment, moved, words, anchors=source)
     indices, scores = nearest(queries, targets, k=k, background=sources, neighbourhood=neighbourhood)
     return [
         [(target.words[column], score) for column, score in zip(columns, values, strict=True)]

@@ -20,7 +20,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Float64, Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from isogloss.errors import AlignmentError
@@ -28,7 +28,7 @@ from isogloss.lexicon.anchors import Anchors, undotted
 from isogloss.lexicon.dictionary import BilingualDictionary
 from isogloss.mapping.alignment import Alignment
 from isogloss.mapping.checks import refuse_turned
-from isogloss.mapping.spelling import beside_spelling
+from isogloss.mapping.one_space import in_one_space
 
 Metric = Literal["csls", "cosine"]
 
@@ -202,75 +202,6 @@ class TranslationScores:
             tested_words=self.tested_words + other.tested_words,
             hits={k: self.hits[k] + other.hits[k] for k in self.hits},
         )
-
-
-def in_one_space(
-    alignment: Alignment, source_anchors: Anchors, target_anchors: Anchors
-) -> tuple[Float32[Tensor, "source_types shared_width"], Float32[Tensor, "target_types shared_width"]]:
-    """Bring two languages' anchors together for looking up translations with `nearest`.
-
-    Words are compared as they were when the map was found: around the centre, if it centres; where the centre is one of
-    vectors of length 1 (``unit_centre_unit``, ``iterative``), every word is centred as such a vector; and where the
-    alignment weighs directions, both sides are weighted, with the spelling of their words beside them if the alignment
-    asks for it. Vectors in context, which `Alignment.apply` maps, must not be
-    bent, and are all centred alike.
-    """
-    units = alignment.details.get("normalisation") in CENTRED_AS_UNITS
-    own = sources_in_one_space(alignment, source_anchors.vectors, source_anchors.words, anchors=source_anchors)
-    theirs = alignment.target_centre
-    centre = None if theirs is None else theirs / alignment.target_scale
-    targets = _centred(target_anchors.vectors, centre, units=units, anchors=target_anchors)
-    if alignment.target_weighting is None:
-        return own, (alignment.target_scale * targets).float()
-    if alignment.spelling > 0:
-        targets = beside_spelling(targets, target_anchors.words, weight=alignment.spelling)
-    return own, (targets @ alignment.target_weighting).float()
-
-
-def sources_in_one_space(
-    alignment: Alignment,
-    vectors: Float[Tensor, "rows width"],
-    words: Sequence[str],
-    *,
-    anchors: Anchors,
-) -> Float32[Tensor, "rows shared_width"]:
-    """Bring any vectors of the source language to where `in_one_space` brings its anchors.
-
-    Args:
-        alignment: From this language.
-        vectors: Not yet aligned, such as those of words in context.
-        words: The word type of each, whose spelling the alignment may ask for.
-        anchors: All of the language, of the same layer.
-    """
-    units = alignment.details.get("normalisation") in CENTRED_AS_UNITS
-    own = _centred(vectors, alignment.source_centre, units=units, anchors=anchors)
-    if alignment.source_weighting is None:
-        return (alignment.scale * own @ alignment.matrix).float()
-    if alignment.spelling > 0:
-        own = beside_spelling(own, words, weight=alignment.spelling)
-    return (own @ alignment.source_weighting).float()
-
-
-CENTRED_AS_UNITS = ("unit_centre_unit", "iterative")
-"""Normalisations whose centre is that of vectors of length 1."""
-
-
-def _centred(
-    vectors: Float[Tensor, "rows width"],
-    centre: Float[Tensor, " width"] | None,
-    *,
-    units: bool,
-    anchors: Anchors,
-) -> Float64[Tensor, "rows width"]:
-    """Subtract a centre, in the anchors' own units; if it is one of unit vectors, in proportion to each length."""
-    vectors = vectors.double()
-    if centre is None:
-        return vectors
-    if not units:
-        return vectors - centre
-    mean = torch.linalg.vector_norm(anchors.vectors.double(), dim=1).mean()
-    lengths = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
-    return vectors - lengths / mean * centre if mean > 0 else vectors
 
 
 def testable(dictionary: BilingualDictionary, source_anchors: Anchors, target_anchors: Anchors) -> dict[int, set[int]]:

@@ -284,7 +284,7 @@ class SelfLearningSettings(Settings):
     are found once more with it, so the map changes too; see `isogloss.mapping.spelling_rounds`."""
 
     prior: Annotated[float, Field(ge=0)] | Literal["auto"] = "auto"
-    """As in `ProcrustesSettings`, for the map that is kept. The search itself knows of no identity."""
+    """As in `ProcrustesSettings`, for the map that is kept. The runs that must agree know of no identity."""
 
 
 class RCSLSSettings(Settings):

@@ -12,7 +12,8 @@ groups they share, in any script, and no list of groups need be kept. `weighting
 a dictionary's pairs how both parts correspond: where languages are written with the same letters, which `same_letters`
 sees, the identity stands for *the same group*, and pairs tell the rest, such as *-ation* and *-ación*.
 
-Receives words; hands on vectors for the weighting. The map, and all vectors that it carries, know nothing of spelling.
+Receives words; hands on vectors for the weighting. From a dictionary the map, and all vectors that it carries, know
+nothing of spelling; without one it helps to find the pairs that the map is made of, see `spelling_rounds`.
 
 Source: Riley and Gildea (2018), Orthographic Features for Bilingual Lexicon Induction, who put letter groups beside
 word vectors. Random signs for groups: Achlioptas (2003), Database-friendly random projections. That correspondences of

@@ -18,6 +18,7 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from isogloss.compute.interruption import raise_if_stop_requested
+from isogloss.mapping.checks import MINIMUM_PAIRS
 from isogloss.mapping.looked_up import as_looked_up, prior_beside_spelling
 from isogloss.mapping.normalisation import NormalisedAnchors
 from isogloss.mapping.procrustes import chosen_prior, solve
@@ -62,7 +63,7 @@ def seen_with_spelling(
         types: So many of the most frequent words of each language may pair up.
 
     Returns:
-        The pairs of the last round. If in a round no words are each other's nearest, those of the round before.
+        The pairs of the last round; those of the round before it if fewer than `MINIMUM_PAIRS` words found one another.
     """
     frequent_source = torch.arange(min(types, len(source.anchors)))
     frequent_target = torch.arange(min(types, len(target.anchors)))
@@ -91,8 +92,9 @@ def seen_with_spelling(
         ).mutual()
         A, B = symmetric_weighting(X[ours], Y[theirs], prior_pairs=prior_pairs, counts=found.counts, **weights)
         ours, theirs = mutual.unbind(dim=1)
-        cosines = torch.cosine_similarity(X[ours] @ A, Y[theirs] @ B, dim=1).clamp(min=0.0)
-        if not bool(cosines.any()):
+        cosines = torch.cosine_similarity(X[ours] @ A, Y[theirs] @ B, dim=1)
+        near = cosines > 0
+        if int(near.sum()) < MINIMUM_PAIRS:
             break
-        found = CountedPairs(mutual, (cosines / cosines.mean()) ** POWER)
+        found = CountedPairs(mutual[near], (cosines[near] / cosines[near].mean()) ** POWER)
     return found
