@@ -22,7 +22,7 @@ demo: setup ## Train, align and parse the family of invented languages (about 4 
 # A worker takes whole files, so that what their tests share is made once. WORKERS=0 runs all in one process.
 PYTEST_WORKERS := --numprocesses $(WORKERS) --maxprocesses 8 --dist loadfile
 
-test: setup ## Run the tests (about ten minutes on 2 cores).
+test: setup ## Run the tests (about eight minutes on 2 cores).
 	@$(BIN)/python -m pytest $(PYTEST_WORKERS) -m "not slow and not gpu" $(PYTEST)
 
 test-all: setup ## Run every test that this machine can run.

@@ -206,11 +206,7 @@ def align(
         typer.Option(help="For the look-up: power of each direction's correlation, from 0 to 1, or held_out."),
     ] = None,
     spelling: Annotated[
-        float | None,
-        typer.Option(
-            help="For the look-up: weight of letter groups beside vectors; try 0.5, or 0.7 without a dictionary, where "
-            "it helps to find the pairs as well."
-        ),
+        float | None, typer.Option(help="Weight of letter groups in the look-up; try 0.5, or 0.7 without a dictionary.")
     ] = None,
     seed_pairs: Annotated[
         str | None,
