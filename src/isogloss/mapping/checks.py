@@ -3,6 +3,8 @@
 from isogloss.errors import AlignmentError
 from isogloss.lexicon.anchors import Anchors
 from isogloss.lexicon.dictionary import BilingualDictionary
+from isogloss.lexicon.senses import SenseAnchors
+from isogloss.mapping.alignment import Alignment
 
 MINIMUM_PAIRS = 10
 """With fewer pairs a rotation says nothing, whatever the width; every road refuses."""
@@ -24,6 +26,41 @@ def check_like(source_anchors: Anchors, target_anchors: Anchors) -> None:
         raise AlignmentError(
             f"{place}: the anchors are {source_anchors.width} and {target_anchors.width} wide. A rotation "
             "keeps the width. Train both encoders with the same width."
+        )
+
+
+def check_occurrences(
+    alignment: Alignment,
+    source: Anchors | SenseAnchors,
+    target: Anchors | SenseAnchors,
+    *,
+    vectors: int,
+    words: int,
+) -> None:
+    """Refuse words in context that do not go with the anchors among which they are looked up.
+
+    Args:
+        alignment: From source to target.
+        source: Of the language of the occurrences.
+        target: Of the language to translate into.
+        vectors: How many were given.
+        words: Likewise.
+
+    Raises:
+        AlignmentError: There is not one word per vector, or the languages or layers are others.
+    """
+    place = f"Translation in context {source.language}→{target.language}"
+    found = (source.language, target.language, source.layer, target.layer)
+    if found != (alignment.source, alignment.target, alignment.layer, alignment.layer):
+        raise AlignmentError(
+            f"{place}: the anchors are of layers {source.layer} and {target.layer}; the alignment {alignment.source}→"
+            f"{alignment.target}, layer {alignment.layer}, needs its own languages and layer. Give the anchors from "
+            "which it was found."
+        )
+    if words != vectors:
+        raise AlignmentError(
+            f"{place}: {vectors} vectors and {words} words were given. Every occurrence has one of both. Give equally "
+            "many."
         )
 
 

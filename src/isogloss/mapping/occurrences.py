@@ -14,9 +14,9 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
-from isogloss.errors import AlignmentError
 from isogloss.lexicon.anchors import Anchors
 from isogloss.mapping.alignment import Alignment
+from isogloss.mapping.checks import check_occurrences
 from isogloss.mapping.one_space import in_one_space, sources_in_one_space
 from isogloss.mapping.retrieval import nearest
 
@@ -54,19 +54,7 @@ def translate_occurrences(
     Raises:
         AlignmentError: There is not one word per vector, or the languages or layers are others.
     """
-    place = f"Translation in context {source.language}→{target.language}"
-    found = (source.language, target.language, source.layer, target.layer)
-    if found != (alignment.source, alignment.target, alignment.layer, alignment.layer):
-        raise AlignmentError(
-            f"{place}: the anchors are of layers {source.layer} and {target.layer}; the alignment {alignment.source}→"
-            f"{alignment.target}, layer {alignment.layer}, needs its own languages and layer. Give the anchors from "
-            "which it was found."
-        )
-    if len(words) != len(vectors):
-        raise AlignmentError(
-            f"{place}: {len(vectors)} vectors and {len(words)} words were given. Every occurrence has one of both. "
-            "Give equally many."
-        )
+    check_occurrences(alignment, source, target, vectors=len(vectors), words=len(words))
     sources, targets = in_one_space(alignment, source, target)
     moved = towards_anchors(vectors, words, anchors=source, shift=shift)
     queries = sources_in_one_space(alignment, moved, words, anchors=source)

@@ -21,10 +21,10 @@ from jaxtyping import Float
 from pydantic import PositiveInt
 from torch import Tensor
 
-from isogloss.errors import AlignmentError
 from isogloss.lexicon.dictionary import BilingualDictionary
 from isogloss.lexicon.senses import SenseAnchors
 from isogloss.mapping.alignment import Alignment
+from isogloss.mapping.checks import check_occurrences
 from isogloss.mapping.fit import fit_alignment
 from isogloss.mapping.retrieval import nearest
 from isogloss.mapping.settings import ProcrustesSettings
@@ -181,20 +181,7 @@ def translate_in_context(
     Raises:
         AlignmentError: There is not one word per vector, or the languages or layers are others.
     """
-    place = f"Translation in context {source.language}→{target.language}"
-    expected = (alignment.source, alignment.target, alignment.layer, alignment.layer)
-    found = (source.language, target.language, source.layer, target.layer)
-    if found != expected:
-        raise AlignmentError(
-            f"{place}: the senses are of layers {source.layer} and {target.layer}; the alignment "
-            f"{alignment.source}→{alignment.target}, layer {alignment.layer}, needs its own languages and layer. Give "
-            "the sense anchors from which it was found."
-        )
-    if len(words) != len(vectors):
-        raise AlignmentError(
-            f"{place}: {len(vectors)} vectors and {len(words)} words were given. Every occurrence has one of both. "
-            "Give equally many."
-        )
+    check_occurrences(alignment, source, target, vectors=len(vectors), words=len(words))
     if not words:
         return []
     queries = vectors.float().clone()
