@@ -111,7 +111,6 @@ def translate(
     ((_, ours, theirs),) = with_anchors_or_senses(
         alignment, alignments, [number], source_anchors=source_anchors, target_anchors=target_anchors
     )
-    by_sense = isinstance(ours, SenseAnchors)
     our_senses = ours if isinstance(ours, SenseAnchors) else SenseAnchors.of_anchors(ours)
     their_senses = theirs if isinstance(theirs, SenseAnchors) else SenseAnchors.of_anchors(theirs)
     source = look_at_content(text)[1]
@@ -132,15 +131,14 @@ def translate(
 
     def look_up() -> None:
         vectors, forms = torch.cat(held), [row["word"] for row in rows]
-        if by_sense:
+        senses: list[int | None] = [None] * len(rows)
+        if isinstance(ours, SenseAnchors):
             found = translate_in_context(chosen, vectors, forms, source=our_senses, target=their_senses, k=k)
             senses = rows_in_context(our_senses, vectors, forms)
+        elif isinstance(theirs, SenseAnchors):
+            found = translate_vectors(chosen, vectors, source=our_senses, target=their_senses, k=k)
         else:
-            senses = [None] * len(rows)
-            if isinstance(ours, SenseAnchors) or isinstance(theirs, SenseAnchors):
-                found = translate_vectors(chosen, vectors, source=our_senses, target=their_senses, k=k)
-            else:
-                found = translate_occurrences(chosen, vectors, forms, source=ours, target=theirs, k=k)
+            found = translate_occurrences(chosen, vectors, forms, source=ours, target=theirs, k=k)
         names = our_senses.sense_names
         for row, sense, translations in zip(rows, senses, found, strict=True):
             row["sense"] = None if sense is None else names[sense]

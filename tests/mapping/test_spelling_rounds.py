@@ -68,8 +68,9 @@ def test_more_pairs_are_right_and_those_count_for_more():
 
 def test_where_words_are_not_kindred_vectors_keep_their_say():
     """Spelling that means nothing must not push right pairs out."""
-    unlike = seen(*languages(noise=0.5, kindred=False))
-    blind = seen(*languages(noise=0.5, kindred=False), settings={"spelling": 1e-6})
+    unlike = seen(*languages(noise=1.0, kindred=False))
+    blind = seen(*languages(noise=1.0, kindred=False), settings={"spelling": 1e-6})
+    assert share_right(blind.pairs) > 0.9 > share_right(half_right())
     assert share_right(unlike.pairs) > share_right(blind.pairs) - 0.05
 
 
