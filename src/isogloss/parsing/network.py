@@ -137,7 +137,7 @@ class ParserNetwork(nn.Module):
 
         Args:
             inputs: The sentences; with lanes, all of them end to end in one row.
-            lanes: How they are read, for parsing in bfloat16.
+            lanes: How they are read, for parsing on a CPU.
         """
         if inputs.vectors is not None and self.width:
             inputs = replace(inputs, vectors=inputs.vectors * self.gains[:, None])
@@ -152,7 +152,7 @@ class ParserNetwork(nn.Module):
         words = heads[:, 1:]
 
         def role(project: nn.Linear, states: Tensor) -> Tensor:
-            return self._drop(nn.functional.elu(in_blocks(project, states)))
+            return self._drop(in_blocks(lambda rows: nn.functional.elu(project(rows)), states))
 
         return ParserStates(
             arc_dependents=role(self.arc_dependent, words),

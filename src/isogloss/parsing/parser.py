@@ -96,7 +96,8 @@ class Parser:
             tags: Which parts of speech a parser with a tagger reads: those ``given`` in the input; its own,
                 ``predicted`` ones, which then stand in the result; or ``auto``: the given ones of sentences
                 whose every word has a universal tag, else its own. Other parsers do not ask.
-            batch_words: Words parsed at a time, padding included; the default is `settings.encode_words`.
+            batch_words: Words parsed at a time, on an accelerator padding included; the default is
+                `settings.encode_words`.
             decode: Finds the tree; by default the best one with a single root.
             precision: Of matrix products; the default is `settings.precision`.
 
@@ -111,7 +112,7 @@ class Parser:
         parsed = list(todo)
         full = [index for index, sentence in enumerate(todo) if len(sentence)]
         words = self.settings.encode_words if batch_words is None else batch_words
-        padded = not self._reads_end_to_end(precision)
+        padded = not self._reads_end_to_end
         for unit in work_units([todo[index] for index in full], words=words, padded=padded):
             chosen = [full[place] for place in unit]
             some = [todo[index] for index in chosen]
@@ -125,7 +126,7 @@ class Parser:
     ) -> list[Sentence]:
         """Put trees on sentences whose features are already there."""
         parsed = list(sentences)
-        padded = not self._reads_end_to_end(None)
+        padded = not self._reads_end_to_end
         for unit in work_units(sentences, words=self.settings.encode_words, padded=padded):
             some = [sentences[index] for index in unit]
             annotated = self._annotate(some, features.only(unit), tags, decode_trees, None)
@@ -133,10 +134,10 @@ class Parser:
                 parsed[index] = sentence
         return parsed
 
-    def _reads_end_to_end(self, precision: Precision | None) -> bool:
-        """Whether sentences are read without padding, in bfloat16; see `isogloss.parsing.lanes`."""
-        device = self.network.root.device
-        return device.type == "cpu" and fastest_precision(precision or self.settings.precision, device) == "bfloat16"
+    @property
+    def _reads_end_to_end(self) -> bool:
+        """Whether sentences are read without padding; see `isogloss.parsing.lanes`."""
+        return self.network.root.device.type == "cpu"
 
     def _annotate(
         self,
@@ -181,9 +182,13 @@ class Parser:
         """
         was_training = self.network.training
         self.network.eval()
-        read = self._read_end_to_end if self._reads_end_to_end(precision) else self._read_padded
+        told = torch.tensor(given)
         with torch.no_grad():
-            heads, scores, found = read(features, torch.tensor(given), decode)
+            if self._reads_end_to_end:
+                kind = fastest_precision(precision or self.settings.precision, self.network.root.device)
+                heads, scores, found = self._read_end_to_end(features, told, decode, kind)
+            else:
+                heads, scores, found = self._read_padded(features, told, decode)
         self.network.train(was_training)
         labels = self.labels(heads, scores)
         tags = [] if found is None else [UNIVERSAL_TAGS[index] for index in found.argmax(dim=-1).tolist()]
@@ -217,13 +222,15 @@ class Parser:
         tags = None if states.tag_scores is None else states.tag_scores.cpu()[mask]
         return heads[mask], scores[mask], tags
 
-    def _read_end_to_end(self, features: Features, given: Bool[Tensor, " sentences"], decode: Decoder) -> _Read:
-        """Read sentences as one row of words, in bfloat16."""
+    def _read_end_to_end(
+        self, features: Features, given: Bool[Tensor, " sentences"], decode: Decoder, precision: str
+    ) -> _Read:
+        """Read sentences as one row of words, with products in float32 or bfloat16."""
         inputs, lengths = features.end_to_end(), features.lengths
         if self.tagger:
             inputs = replace(inputs, given=given.repeat_interleave(lengths)[None])
-        with matrix_products_in("bfloat16", self.network.root.device):
-            states = self.network(inputs, deal(lengths.tolist()))
+        with matrix_products_in(precision, self.network.root.device):
+            states = self.network(inputs, deal(lengths.tolist(), fill=precision == "bfloat16"))
             each = zip(self.network.arc_scores_end_to_end(states, lengths.tolist()), lengths.split(1), strict=True)
             heads = torch.cat([decode(scores.log_softmax(dim=-1)[None], length)[0] for scores, length in each])
             starts = (lengths.cumsum(0) - lengths).repeat_interleave(lengths)

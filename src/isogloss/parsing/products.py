@@ -12,7 +12,9 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 BLOCK = 64
-"""Numbers of rows are rounded up to multiples of this."""
+"""Numbers of rows of bfloat16 are rounded up to multiples of this."""
+ROWS = 256
+"""Rows of float32 that are multiplied at a time where nothing is learned: few enough for the processor's cache."""
 
 
 def product_type(vectors: Tensor) -> torch.dtype:
@@ -32,9 +34,13 @@ def whole_blocks(rows: Tensor) -> Tensor:
 
 
 def in_blocks(product: Callable[[Tensor], Tensor], vectors: Tensor) -> Tensor:
-    """Apply a product to the last axis of some vectors, to all of them at once and in whole blocks."""
+    """Apply a product to the last axis of some vectors: bfloat16 in whole blocks, and float32 some rows at a time."""
     rows = vectors.flatten(0, -2).to(product_type(vectors))
-    return product(whole_blocks(rows))[: len(rows)].unflatten(0, vectors.shape[:-1])
+    if rows.dtype == torch.bfloat16 or torch.is_grad_enabled() or rows.device.type != "cpu":
+        found = product(whole_blocks(rows))[: len(rows)]
+    else:
+        found = torch.cat([product(some) for some in rows.split(ROWS)])
+    return found.unflatten(0, vectors.shape[:-1])
 
 
 def widened(values: Tensor) -> Tensor:

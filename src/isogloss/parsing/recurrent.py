@@ -42,7 +42,7 @@ class RecurrentStack(nn.Module):
     ) -> Float[Tensor, "batch words states"]:
         """Read each sentence from both ends. What comes out in the padding means nothing.
 
-        With lanes the batch is one row, in which sentences stand end to end; it is read in bfloat16, without gradient.
+        With lanes the batch is one row, in which sentences stand end to end; it is read without gradient.
         """
         if lanes is not None:
             return self._in_lanes(inputs[0], lanes)[None]
@@ -57,7 +57,7 @@ class RecurrentStack(nn.Module):
 
     def _in_lanes(self, words: Float[Tensor, "all_words width"], lanes: Lanes) -> Float[Tensor, "all_words states"]:
         assert not self.training, "lanes are for parsing"
-        states = words.bfloat16()
+        states = words.to(product_type(words))
         for ahead, back in zip(self.forwards, self.backwards, strict=True):
             assert isinstance(ahead, nn.LSTM) and isinstance(back, nn.LSTM), "as they were made"
             states = read_in_lanes(states, ahead, back, lanes)

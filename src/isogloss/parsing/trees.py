@@ -37,7 +37,7 @@ def decode_trees(
     """
     matrices = scores.detach().double().cpu().numpy()
     heads = np.zeros(matrices.shape[:2], dtype=np.int64)
-    for matrix, found, length in zip(matrices, heads, [int(length) for length in lengths], strict=True):
+    for matrix, found, length in zip(matrices, heads, torch.as_tensor(lengths).tolist(), strict=True):
         found[:length] = decode_tree(matrix[:length, : length + 1])
     return torch.from_numpy(heads)
 
@@ -63,9 +63,10 @@ def decode_tree(scores: np.ndarray) -> np.ndarray:
     assert (scores < np.inf).all(), "a score is a number or −inf; a network that gives NaN has diverged"
     if words == 0:
         return np.zeros(0, dtype=np.int64)
-    np.fill_diagonal(scores[:, 1:], -np.inf)
+    each = np.arange(words)
+    scores[each, each + 1] = -np.inf  # no word is its own head
     best = scores.argmax(axis=1)
-    if np.isfinite(scores.max(axis=1)).all() and _is_tree(best.tolist()):
+    if scores[each, best].min() > -np.inf and _is_tree(best.tolist()):
         return best
     return _contract_and_expand(scores)
 
