@@ -25,13 +25,13 @@ Source: Hochreiter and Schmidhuber (1997); with forget gates, Gers et al. (2000)
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from heapq import heapreplace
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from isogloss.compute.rows import lay_in_rows
 from isogloss.parsing.products import whole_blocks
 
 LANES = 128
@@ -50,7 +50,7 @@ class Lanes:
     """Of each step the words of all lanes forwards, then backwards. Rows that hold both directions side by side, seen
     as rows of one direction each, have those of word w at 2w and 2w + 1."""
     begins: tuple[Int[Tensor, " _"] | None, ...]
-    """Lanes in which a further sentence begins, for each step; None where there is none."""
+    """Lanes in which a further sentence begins, for each step; None where there is none, as in the first."""
     said: Int[Tensor, " directions_of_words"]
     """Where each word was read: forwards, backwards, then the next word."""
 
@@ -73,31 +73,15 @@ def deal(lengths: Sequence[int], *, lanes: int = LANES, fill: bool = False) -> L
     >>> deal([1, 2], lanes=2, fill=True).sizes
     (16, 16)
     """
-    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
-    ends = [(0, lane) for lane in range(min(lanes, len(order)))]
-    lane_of, step_of = [0] * len(lengths), [0] * len(lengths)
-    for index in order:
-        end, lane = ends[0]
-        lane_of[index], step_of[index] = lane, end
-        heapreplace(ends, (end + lengths[index], lane))
-    # Number the lanes by falling length, so that those still running are always the first.
-    ends.sort(key=lambda item: (-item[0], item[1]))
-    rank = {lane: place for place, (_, lane) in enumerate(ends)}
-    sizes = []
-    for step in range(ends[0][0]):
-        running = sum(end > step for end, _ in ends)
-        sizes.append(max(FEWEST, 1 << (running - 1).bit_length()) if fill else running)
-    begins: list[list[int]] = [[] for _ in sizes]
-    for index, step in enumerate(step_of):
-        if step:
-            begins[step].append(rank[lane_of[index]])
-
+    laid = lay_in_rows(lengths, lanes)
+    sizes = [max(FEWEST, 1 << (running - 1).bit_length()) if fill else running for running in laid.active]
+    begins = [torch.tensor(rows) if rows else None for rows in laid.begins]
     of_sentence = torch.tensor(lengths)
     step, lane, length, first = (
         values.repeat_interleave(of_sentence)
         for values in (
-            torch.tensor(step_of),
-            torch.tensor([rank[one] for one in lane_of]),
+            torch.from_numpy(laid.start),
+            torch.from_numpy(laid.row),
             of_sentence,
             of_sentence.cumsum(0) - of_sentence,
         )
@@ -111,7 +95,7 @@ def deal(lengths: Sequence[int], *, lanes: int = LANES, fill: bool = False) -> L
     said = torch.stack([start[ahead] + lane, start[back] + wide[back] + lane], dim=1)  # words directions
     read = torch.zeros(2 * sum(sizes), dtype=torch.int64)  # fillers read the first word; nobody asks for what they say
     read[said] = 2 * word[:, None] + torch.arange(2)
-    return Lanes(tuple(sizes), read, tuple(torch.tensor(rows) if rows else None for rows in begins), said.flatten())
+    return Lanes(tuple(sizes), read, (None, *begins[1:]), said.flatten())
 
 
 @torch.no_grad()

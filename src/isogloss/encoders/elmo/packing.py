@@ -12,13 +12,13 @@ There is no padding anywhere. The backward direction reads ``</S> wn … w1`` in
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from heapq import heapify, heapreplace
 
 import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from isogloss.compute.rows import lay_in_rows
 from isogloss.corpus.characters import BEGIN_OF_SENTENCE, END_OF_SENTENCE
 
 ROWS = 128
@@ -49,26 +49,9 @@ def pack(sentences: Sequence[Sequence[str]], *, rows: int = ROWS) -> PackedSente
     Longest first, each sentence joins the row that is shortest so far.
     """
     lengths = np.array([len(sentence) for sentence in sentences], dtype=np.int64)
-    order = sorted(np.flatnonzero(lengths).tolist(), key=lambda index: -lengths[index])
-    ends = [(0, row) for row in range(min(rows, len(order)))]
-    heapify(ends)
-    row_of, start_of = np.zeros_like(lengths), np.zeros_like(lengths)
-    for index in order:
-        end, row = ends[0]
-        row_of[index], start_of[index] = row, end
-        heapreplace(ends, (end + int(lengths[index]) + 1, row))
-    # Number the rows by falling length, so that those still running are always the first.
-    ends.sort(key=lambda item: (-item[0], item[1]))
-    rank = np.zeros(len(ends), dtype=np.int64)
-    rank[[row for _, row in ends]] = np.arange(len(ends))
-    row_lengths = np.array([end for end, _ in ends], dtype=np.int64)
-    steps = int(row_lengths[0]) if len(ends) else 0
-    active = np.searchsorted(-row_lengths, -np.arange(steps), side="left")
-    first = np.concatenate([[0], np.cumsum(active)])  # of the tokens of each step
+    laid = lay_in_rows(np.where(lengths > 0, lengths + 1, 0), rows)  # one more for the mark
+    first = np.concatenate([[0], np.cumsum(laid.active, dtype=np.int64)])  # of the tokens of each step
 
-    begins: list[list[int]] = [[] for _ in range(steps)]
-    for index in order:
-        begins[start_of[index]].append(int(rank[row_of[index]]))
     type_places: dict[str, int] = {BEGIN_OF_SENTENCE: 0, END_OF_SENTENCE: 1}
     words = np.fromiter(
         (type_places.setdefault(word, len(type_places)) for sentence in sentences for word in sentence),
@@ -76,9 +59,7 @@ def pack(sentences: Sequence[Sequence[str]], *, rows: int = ROWS) -> PackedSente
         count=int(lengths.sum()),
     )
     place_in_sentence = np.arange(len(words)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    row, start, length = (
-        np.repeat(values, lengths) for values in (rank[row_of] if len(ends) else row_of, start_of, lengths)
-    )
+    row, start, length = (np.repeat(values, lengths) for values in (laid.row, laid.start, lengths))
     inputs = np.repeat([[0], [1]], first[-1], axis=1)  # each direction begins with its mark
     targets = 1 - inputs  # and ends with that of the other
     places = np.empty((2, len(words)), dtype=np.int64)
@@ -89,8 +70,8 @@ def pack(sentences: Sequence[Sequence[str]], *, rows: int = ROWS) -> PackedSente
     return PackedSentences(
         types=tuple(type_places),
         inputs=torch.from_numpy(inputs),
-        active=active.tolist(),
-        begins=begins,
+        active=laid.active,
+        begins=laid.begins,
         targets=torch.from_numpy(targets),
         places=torch.from_numpy(places),
     )
