@@ -74,7 +74,7 @@ class Road:
 
     def seeds(self, most: int) -> range:
         """So many where chance plays a part, in a search or in the choice of pairs that are held out; else one."""
-        held_out = getattr(self.settings, "selection", None) == "held_out"
+        held_out = "held_out" in (getattr(self.settings, name, None) for name in ("selection", "weighting"))
         chance = held_out or self.settings.method in ("adversarial", "self_learning", "rcsls")
         return range(1, 1 + (most if chance else 1))
 
