@@ -73,7 +73,11 @@ class Road:
     """Whether pairs are sought in static vectors of the same text instead (road g)."""
 
     def seeds(self, most: int) -> range:
-        """So many where chance plays a part, in a search or in the choice of pairs that are held out; else one."""
+        """So many where chance plays a part, in a search or in the choice of pairs that are held out; else one.
+
+        A prior that is chosen so counts as chance only without weighting: beside it, it says no more than that there is
+        one.
+        """
         held_out = "held_out" in (getattr(self.settings, name, None) for name in ("selection", "weighting"))
         chance = held_out or self.settings.method in ("adversarial", "self_learning", "rcsls")
         return range(1, 1 + (most if chance else 1))

@@ -5,10 +5,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isogloss.parsing.lanes import FEWEST, deal
+from isogloss.parsing.features import extract_features
+from isogloss.parsing.lanes import FEWEST, WORTHWHILE, deal
 from isogloss.parsing.network import ParserInputs, ParserNetwork
 from isogloss.parsing.parser import Parser
 from isogloss.parsing.recurrent import RecurrentStack
+from isogloss.parsing.trees import decode_trees
 
 LENGTHS = st.lists(st.integers(1, 12), min_size=1, max_size=40)
 ONE_STEP = 2.0**-8
@@ -111,27 +113,52 @@ def test_a_network_scores_end_to_end_as_it_scores_side_by_side(tagger: bool, rou
     assert (labels - relations).norm() < off * relations.norm()
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_a_parser_reads_end_to_end_what_it_reads_side_by_side_elsewhere(
-    precision, by_heart, tiny_settings, toy_treebank, monkeypatch
-):
-    torch.manual_seed(5)
-    encoder, sentences = by_heart(), toy_treebank(20, seed=0).sentences
-    parser = Parser.untrained(("det", "root"), settings=tiny_settings(precision="bfloat16"), encoder=encoder)
-    dealt = []
+@pytest.fixture
+def dealt(monkeypatch) -> list[tuple[int, bool]]:
+    """How many sentences were dealt out to lanes each time, and whether lanes were filled up."""
+    found = []
 
     def watched(lengths: list[int], fill: bool):
-        dealt.append((len(lengths), fill))
+        found.append((len(lengths), fill))
         return deal(lengths, fill=fill)
 
     monkeypatch.setattr("isogloss.parsing.parser.deal", watched)
-    found = parser.parse(sentences, encoder, precision=precision)
-    assert dealt == [(20, precision == "bfloat16")]
-    monkeypatch.setattr(Parser, "_reads_end_to_end", False)  # as on an accelerator, where all is float32
-    side_by_side = parser.parse(sentences, encoder, precision=precision)
-    assert len(dealt) == 1
-    if precision == "float32":
-        assert found == side_by_side
+    return found
+
+
+@pytest.mark.parametrize(("precision", "fill"), [("float32", False), ("bfloat16", True), (None, True)])
+def test_lanes_are_filled_up_for_products_of_bfloat16(
+    precision, fill: bool, by_heart, tiny_settings, toy_treebank, dealt
+):
+    encoder, sentences = by_heart(), toy_treebank(WORTHWHILE, seed=0).sentences
+    parser = Parser.untrained(("det", "root"), settings=tiny_settings(precision="bfloat16"), encoder=encoder)
+    parser.parse(sentences, encoder, precision=precision)
+    assert dealt == [(WORTHWHILE, fill)]
+
+
+def test_few_sentences_are_read_side_by_side_in_float32(by_heart, tiny_settings, toy_treebank, dealt):
+    encoder, sentences = by_heart(), toy_treebank(WORTHWHILE - 1, seed=0).sentences
+    parser = Parser.untrained(("det", "root"), settings=tiny_settings(), encoder=encoder)
+    parser.parse(sentences, encoder, precision="float32")
+    assert not dealt
+    parser.parse(sentences, encoder, precision="bfloat16")
+    assert dealt == [(WORTHWHILE - 1, True)]
+
+
+def test_a_parser_finds_the_same_trees_and_scores_end_to_end_and_side_by_side(by_heart, tiny_settings, toy_treebank):
+    torch.manual_seed(5)
+    encoder, sentences = by_heart(), toy_treebank(WORTHWHILE, seed=0).sentences
+    settings = tiny_settings(upos="predicted")
+    parser = Parser.untrained(("det", "root"), settings=settings, encoder=encoder)
+    parser.network.eval()
+    features = extract_features(sentences, encoder, settings=settings)
+    told = torch.arange(len(sentences)) % 2 == 0
+    with torch.no_grad():
+        heads, scores, tags = parser._read_end_to_end(features, told, decode_trees, "float32")
+        expected = parser._read_padded(features, told, decode_trees)
+    assert heads.equal(expected[0])
+    torch.testing.assert_close(scores, expected[1])
+    torch.testing.assert_close(tags, expected[2])
 
 
 def test_a_parser_finds_the_same_trees_in_bfloat16_but_for_near_ties(by_heart, tiny_settings, toy_treebank):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from isogloss.parsing.products import BLOCK, ROWS, in_blocks, product_type, whole_blocks, widened
+from isogloss.parsing.products import AT_A_TIME, BLOCK, in_blocks, product_type, whole_blocks, widened
 
 
 @pytest.mark.parametrize("rows", [1, BLOCK - 1, BLOCK, BLOCK + 1])
@@ -26,12 +26,12 @@ def test_a_product_in_blocks_is_the_product(used: bool):
     torch.testing.assert_close(found, expected)
 
 
-@pytest.mark.parametrize("rows", [0, 1, ROWS, 2 * ROWS + 3])
+@pytest.mark.parametrize("rows", [0, 1, AT_A_TIME, 2 * AT_A_TIME + 3])
 def test_where_nothing_is_learned_few_rows_of_float32_are_multiplied_at_a_time(rows: int):
     vectors, most = torch.arange(2.0 * rows).view(1, rows, 2), []
     with torch.no_grad():
         found = in_blocks(lambda some: most.append(len(some)) or 2 * some, vectors)
-    assert found.equal(2 * vectors) and max(most) <= ROWS
+    assert found.equal(2 * vectors) and max(most) <= AT_A_TIME
     assert in_blocks(lambda some: most.append(len(some)) or 2 * some, vectors).equal(found) and most[-1] == rows
 
 

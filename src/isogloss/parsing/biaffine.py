@@ -12,10 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from isogloss.parsing.products import in_blocks, widened
-
-AT_A_TIME = 256
-"""Words whose pairs are scored together where nothing is learned: few enough for the processor's cache."""
+from isogloss.parsing.products import AT_A_TIME, in_blocks, widened
 
 
 class Biaffine(nn.Module):

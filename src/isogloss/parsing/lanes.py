@@ -1,13 +1,8 @@
 """A bidirectional LSTM layer read without a gradient and without padding: the way of parsing on a processor.
 
-Sentences stand end to end, one word a row. For the steps, which wait for one another, they are dealt out to *lanes* of
-about the same length, longest sentence first, each beginning with an empty state:
-
-    lane 0   a1 a2 a3 a4 a5     step 0 reads a1 b1 c1, step 1 reads a2 b2 c2, step 2 reads a3 b3 d1, …
-    lane 1   b1 b2 b3 e1
-    lane 2   c1 c2 d1           ended: from step 3 on fewer lanes are left
-
-The backward direction has the same lanes, with every sentence turned round. In bfloat16, lanes that are left are filled
+Sentences stand end to end, one word a row. For the steps, which wait for one another, they are dealt out to *lanes*,
+which are the rows of `isogloss.compute.rows`; each sentence begins with an empty state. The backward direction has the
+same lanes, with every sentence turned round. In bfloat16, lanes that are left are filled
 up to one of a few numbers, since every shape of a product costs time there when it comes first, see `products`.
 
 One step of one direction, as in `nn.LSTM`:
@@ -18,7 +13,8 @@ One step of one direction, as in `nn.LSTM`:
     h       = o ⊙ tanh c               output
 
 In bfloat16 products and outputs are bfloat16; gates and cells, which add up from step to step, are float32. In float32
-this takes half the time of PyTorch's own LSTM: what a step computes stays in the processor's cache.
+this takes half the time of PyTorch's own LSTM where there are some hundred sentences, as what a step computes stays in
+the processor's cache, and more of it where there are few, see `WORTHWHILE`.
 
 Source: Hochreiter and Schmidhuber (1997); with forget gates, Gers et al. (2000).
 """
@@ -31,13 +27,13 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from isogloss.compute.rows import lay_in_rows
-from isogloss.parsing.products import whole_blocks
+from isogloss.compute.rows import ROWS, lay_in_rows
+from isogloss.parsing.products import AT_A_TIME, whole_blocks
 
-LANES = 128
-"""At most so many. More make the products little quicker and leave fewer steps to share their cost."""
 FEWEST = 16
 """Lanes that are computed even where fewer are left, if they are filled up."""
+WORTHWHILE = 32
+"""Sentences from which on float32 is read in lanes; fewer are read sooner side by side."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +51,7 @@ class Lanes:
     """Where each word was read: forwards, backwards, then the next word."""
 
 
-def deal(lengths: Sequence[int], *, lanes: int = LANES, fill: bool = False) -> Lanes:
+def deal(lengths: Sequence[int], *, lanes: int = ROWS, fill: bool = False) -> Lanes:
     """Deal sentences out to lanes.
 
     Args:
@@ -146,6 +142,10 @@ def _from_inputs(
         for rows in gates.index_select(0, lanes.read).split([2 * size for size in lanes.sizes]):
             yield rows.unflatten(0, (2, -1))
         return
-    for places in (lanes.read // 2).split([2 * size for size in lanes.sizes]):
-        read = words.index_select(0, places).unflatten(0, (2, -1))
-        yield torch.baddbmm(bias[:, None], read, weight.mT)
+    steps = [rows.unflatten(0, (2, -1)) for rows in (lanes.read // 2).split([2 * size for size in lanes.sizes])]
+    while steps:
+        most = max(1, AT_A_TIME // steps[0].shape[1])  # with few lanes, one product for many steps
+        some, steps = steps[:most], steps[most:]
+        places = torch.cat(some, dim=1)  # directions places
+        read = words.index_select(0, places.flatten()).unflatten(0, places.shape)
+        yield from torch.baddbmm(bias[:, None], read, weight.mT).split([step.shape[1] for step in some], dim=1)

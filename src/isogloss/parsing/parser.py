@@ -25,7 +25,7 @@ from isogloss.corpus.sentence import Sentence
 from isogloss.encoders.encoder import Encoder
 from isogloss.errors import ArtifactError, RecipeError
 from isogloss.parsing.features import UNIVERSAL_TAGS, Features, extract_features, has_universal_tags, work_units
-from isogloss.parsing.lanes import deal
+from isogloss.parsing.lanes import WORTHWHILE, deal
 from isogloss.parsing.network import ParserNetwork
 from isogloss.parsing.settings import ParserSettings
 from isogloss.parsing.trees import decode_trees
@@ -39,7 +39,8 @@ Tags = Literal["auto", "given", "predicted"]
 Precision = Literal["float32", "bfloat16", "auto"]
 """Of matrix products; see `ParserSettings.precision`."""
 Decoder = Callable[[Float[Tensor, "batch words heads"], Int[Tensor, " batch"]], Int[Tensor, "batch words"]]
-"""From log-probabilities of heads and the lengths of the sentences to one head per word."""
+"""From log-probabilities of heads and the lengths of the sentences to one head per word. Where sentences are read
+without padding, each comes alone."""
 _Read = tuple[
     Int[Tensor, " all_words"],
     Float[Tensor, "all_words relations"],
@@ -112,7 +113,7 @@ class Parser:
         parsed = list(todo)
         full = [index for index, sentence in enumerate(todo) if len(sentence)]
         words = self.settings.encode_words if batch_words is None else batch_words
-        padded = not self._reads_end_to_end
+        padded = self.network.root.device.type != "cpu"
         for unit in work_units([todo[index] for index in full], words=words, padded=padded):
             chosen = [full[place] for place in unit]
             some = [todo[index] for index in chosen]
@@ -126,7 +127,7 @@ class Parser:
     ) -> list[Sentence]:
         """Put trees on sentences whose features are already there."""
         parsed = list(sentences)
-        padded = not self._reads_end_to_end
+        padded = self.network.root.device.type != "cpu"
         for unit in work_units(sentences, words=self.settings.encode_words, padded=padded):
             some = [sentences[index] for index in unit]
             annotated = self._annotate(some, features.only(unit), tags, decode_trees, None)
@@ -134,10 +135,10 @@ class Parser:
                 parsed[index] = sentence
         return parsed
 
-    @property
-    def _reads_end_to_end(self) -> bool:
-        """Whether sentences are read without padding; see `isogloss.parsing.lanes`."""
-        return self.network.root.device.type == "cpu"
+    def _reads_end_to_end(self, sentences: int, precision: str) -> bool:
+        """Whether so many sentences are read without padding; see `isogloss.parsing.lanes`."""
+        on_cpu = self.network.root.device.type == "cpu"
+        return on_cpu and (precision == "bfloat16" or sentences >= WORTHWHILE)
 
     def _annotate(
         self,
@@ -183,9 +184,9 @@ class Parser:
         was_training = self.network.training
         self.network.eval()
         told = torch.tensor(given)
+        kind = fastest_precision(precision or self.settings.precision, self.network.root.device)
         with torch.no_grad():
-            if self._reads_end_to_end:
-                kind = fastest_precision(precision or self.settings.precision, self.network.root.device)
+            if self._reads_end_to_end(len(given), kind):
                 heads, scores, found = self._read_end_to_end(features, told, decode, kind)
             else:
                 heads, scores, found = self._read_padded(features, told, decode)
@@ -210,7 +211,7 @@ class Parser:
         return [self.relations[index] for index in scores.argmax(dim=-1).tolist()]
 
     def _read_padded(self, features: Features, given: Bool[Tensor, " sentences"], decode: Decoder) -> _Read:
-        """Read sentences side by side."""
+        """Read sentences side by side in float32: on an accelerator, and where there are few."""
         device, sentences = self.network.root.device, range(len(features.lengths))
         inputs = features.batch(sentences)
         mask = mask_of_lengths(inputs.lengths)

@@ -1,8 +1,9 @@
-"""Matrix products over all words of a batch, in few shapes.
+"""Matrix products over all words of a batch, in few shapes or few words at a time.
 
 Nearly every batch holds another number of words. For products of bfloat16 PyTorch's library for CPUs (oneDNN) writes
 machine code for each new shape, which takes longer than the product itself. So words are filled up with zeros to whole
-blocks, and a handful of shapes comes again and again.
+blocks, and a handful of shapes comes again and again. In float32 what counts is the processor's cache: without
+gradient, few words are multiplied at a time.
 """
 
 from collections.abc import Callable
@@ -13,8 +14,8 @@ from torch.nn.functional import pad
 
 BLOCK = 64
 """Numbers of rows of bfloat16 are rounded up to multiples of this."""
-ROWS = 256
-"""Rows of float32 that are multiplied at a time where nothing is learned: few enough for the processor's cache."""
+AT_A_TIME = 256
+"""Rows that are multiplied at a time in float32 where nothing is learned: few enough for the processor's cache."""
 
 
 def product_type(vectors: Tensor) -> torch.dtype:
@@ -34,12 +35,15 @@ def whole_blocks(rows: Tensor) -> Tensor:
 
 
 def in_blocks(product: Callable[[Tensor], Tensor], vectors: Tensor) -> Tensor:
-    """Apply a product to the last axis of some vectors: bfloat16 in whole blocks, and float32 some rows at a time."""
+    """Apply a product to the last axis of some vectors.
+
+    In bfloat16 it is given whole blocks of them, and on a CPU, where nothing is learned, else `AT_A_TIME` at a time.
+    """
     rows = vectors.flatten(0, -2).to(product_type(vectors))
     if rows.dtype == torch.bfloat16 or torch.is_grad_enabled() or rows.device.type != "cpu":
         found = product(whole_blocks(rows))[: len(rows)]
     else:
-        found = torch.cat([product(some) for some in rows.split(ROWS)])
+        found = torch.cat([product(some) for some in rows.split(AT_A_TIME)])
     return found.unflatten(0, vectors.shape[:-1])
 
 

@@ -72,14 +72,14 @@ class ParserSettings(Settings):
     """Sentences of a training batch on average, all of one language. Batches hold about equally many words.
     Published: 32, of any length."""
     encode_words: PositiveInt = 4000
-    """Words, padding included, that are encoded or parsed at a time; a longer sentence goes alone."""
+    """Words that are encoded or parsed at a time, padding included where there is any; a longer sentence goes alone."""
     dev_sentences: PositiveInt = 1000
     """Most development sentences of a language on which the parser is scored during training, evenly
     spaced."""
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
     """Of products in training, and in parsing on a CPU; weights and sums stay float32. "auto" takes bfloat16 where the
-    processor multiplies it in hardware: there it trains nearly twice as fast and parses more than twice as fast, and
-    about three of a thousand heads are others."""
+    processor multiplies it in hardware: there it trains nearly twice as fast and parses faster, and about three of a
+    thousand heads are others."""
     loop: ParserLoopSettings = ParserLoopSettings()
     """The training loop. Published: at most 40 epochs of 1,000 batches, patience 10, Adam as it comes, no
     clipping (we scale down gradients longer than 5, which steadies early steps and costs nothing)."""

@@ -18,11 +18,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from isogloss.compute.rows import lay_in_rows
+from isogloss.compute.rows import ROWS, lay_in_rows
 from isogloss.corpus.characters import BEGIN_OF_SENTENCE, END_OF_SENTENCE
-
-ROWS = 128
-"""At most so many rows. More make the products little quicker and leave fewer steps to share their cost."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +41,7 @@ class PackedSentences:
 
 
 def pack(sentences: Sequence[Sequence[str]], *, rows: int = ROWS) -> PackedSentences:
-    """Pack sentences into at most so many rows. Sentences without words take no place.
-
-    Longest first, each sentence joins the row that is shortest so far.
-    """
+    """Pack sentences into at most so many rows, see `isogloss.compute.rows`. Those without words take no place."""
     lengths = np.array([len(sentence) for sentence in sentences], dtype=np.int64)
     laid = lay_in_rows(np.where(lengths > 0, lengths + 1, 0), rows)  # one more for the mark
     first = np.concatenate([[0], np.cumsum(laid.active, dtype=np.int64)])  # of the tokens of each step
