@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from isogloss.corpus.sentence import Sentence
 from isogloss.parsing.features import extract_features
 from isogloss.parsing.lanes import FEWEST, WORTHWHILE, deal
 from isogloss.parsing.network import ParserInputs, ParserNetwork
@@ -143,6 +144,14 @@ def test_few_sentences_are_read_side_by_side_in_float32(by_heart, tiny_settings,
     assert not dealt
     parser.parse(sentences, encoder, precision="bfloat16")
     assert dealt == [(WORTHWHILE - 1, True)]
+
+
+def test_few_sentences_are_not_padded_to_the_length_of_a_far_longer_one(by_heart, tiny_settings, dealt):
+    encoder = by_heart()
+    parser = Parser.untrained(("det", "root"), settings=tiny_settings(), encoder=encoder)
+    short, long = (Sentence.of_forms(["noun1"] * words, language="toy") for words in (2, 100))
+    assert all(one.has_tree for one in parser.parse([short, short, long, short], encoder, precision="float32"))
+    assert dealt == [(4, False)]
 
 
 def test_a_parser_finds_the_same_trees_and_scores_end_to_end_and_side_by_side(by_heart, tiny_settings, toy_treebank):

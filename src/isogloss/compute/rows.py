@@ -15,7 +15,7 @@ from heapq import heapreplace
 import numpy as np
 
 ROWS = 128
-"""At most so many by default. More make products little quicker and leave fewer steps to share their cost."""
+"""So many are best at most. More make products little quicker and leave fewer steps to share their cost."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class Rows:
     """Rows in which a sequence begins, for each step."""
 
 
-def lay_in_rows(lengths: Sequence[int] | np.ndarray, most: int = ROWS) -> Rows:
+def lay_in_rows(lengths: Sequence[int] | np.ndarray, most: int) -> Rows:
     """Lay sequences into at most so many rows.
 
     Longest first, each joins the row that is shortest so far. An empty sequence takes no place.

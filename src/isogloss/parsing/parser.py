@@ -113,8 +113,7 @@ class Parser:
         parsed = list(todo)
         full = [index for index, sentence in enumerate(todo) if len(sentence)]
         words = self.settings.encode_words if batch_words is None else batch_words
-        padded = self.network.root.device.type != "cpu"
-        for unit in work_units([todo[index] for index in full], words=words, padded=padded):
+        for unit in work_units([todo[index] for index in full], words=words, padded=not self._on_cpu):
             chosen = [full[place] for place in unit]
             some = [todo[index] for index in chosen]
             features = extract_features(some, encoder, settings=self.settings)
@@ -127,18 +126,22 @@ class Parser:
     ) -> list[Sentence]:
         """Put trees on sentences whose features are already there."""
         parsed = list(sentences)
-        padded = self.network.root.device.type != "cpu"
-        for unit in work_units(sentences, words=self.settings.encode_words, padded=padded):
+        for unit in work_units(sentences, words=self.settings.encode_words, padded=not self._on_cpu):
             some = [sentences[index] for index in unit]
             annotated = self._annotate(some, features.only(unit), tags, decode_trees, None)
             for index, sentence in zip(unit, annotated, strict=True):
                 parsed[index] = sentence
         return parsed
 
-    def _reads_end_to_end(self, sentences: int, precision: str) -> bool:
-        """Whether so many sentences are read without padding; see `isogloss.parsing.lanes`."""
-        on_cpu = self.network.root.device.type == "cpu"
-        return on_cpu and (precision == "bfloat16" or sentences >= WORTHWHILE)
+    @property
+    def _on_cpu(self) -> bool:
+        return self.network.root.device.type == "cpu"
+
+    def _reads_end_to_end(self, lengths: Int[Tensor, " sentences"], precision: str) -> bool:
+        """Whether sentences of such lengths are read without padding; see `isogloss.parsing.lanes`."""
+        padded = len(lengths) * int(lengths.max())
+        few = len(lengths) < WORTHWHILE and padded <= 2 * int(lengths.sum())  # else padding takes memory without bounds
+        return self._on_cpu and (precision == "bfloat16" or not few)
 
     def _annotate(
         self,
@@ -186,7 +189,7 @@ class Parser:
         told = torch.tensor(given)
         kind = fastest_precision(precision or self.settings.precision, self.network.root.device)
         with torch.no_grad():
-            if self._reads_end_to_end(len(given), kind):
+            if self._reads_end_to_end(features.lengths, kind):
                 heads, scores, found = self._read_end_to_end(features, told, decode, kind)
             else:
                 heads, scores, found = self._read_padded(features, told, decode)
