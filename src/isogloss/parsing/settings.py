@@ -64,7 +64,7 @@ class ParserSettings(Settings):
     """Share of the encoder's numbers set to zero in training. Published: 0.3."""
     dropout: float = Field(default=0.33, ge=0, lt=1)
     """Share of the parser's own states set to zero in training, alike for all words of a sentence. Published:
-    0.33, for many passes over the trees; where they are read once or twice, 0 gives 2 LAS more."""
+    0.33, for many passes over the trees; where they are read once or twice, 0 gave 2 LAS more."""
     strip_subtypes: bool = True
     """Whether to learn relations without subtypes (``nsubj`` for ``nsubj:pass``). LAS ignores subtypes, and
     languages subdivide differently. The published treebanks have none."""
