@@ -159,7 +159,12 @@ def test_a_path_below_a_file_is_no_recipe(tiny_recipe):
 
 @pytest.mark.parametrize(
     ("key", "languages"),
-    [("reference", "zz"), ("parsing.train_on", ["qal", "zz"]), ("parsing.test_on", ["zz"])],
+    [
+        ("reference", "zz"),
+        ("parsing.train_on", ["qal", "zz"]),
+        ("parsing.test_on", ["zz"]),
+        ("parsing.fewer.aligned-gold", ["zz"]),
+    ],
 )
 def test_a_language_that_is_not_in_the_family_is_named(tiny_recipe, key, languages):
     message = refusal(tiny_recipe, f"{key}={languages!r}")

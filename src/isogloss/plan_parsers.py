@@ -27,7 +27,8 @@ def _parsers(planner: Planner) -> Iterator[tuple[str, str, tuple[str, ...], tupl
     parsing = planner.recipe.parsing
     for system in parsing.systems:
         for pos in ("gold",) if system == "pos-only" else parsing.pos:
-            tested = parsing.fewer.get(f"{system}-{pos}", parsing.fewer.get(system, parsing.test_on))
+            some = parsing.fewer.get(f"{system}-{pos}", parsing.fewer.get(system, parsing.test_on))
+            tested = tuple(language for language in some if language in parsing.test_on)
             if not tested:
                 continue
             if system != "supervised" and not parsing.leave_one_out:

@@ -96,7 +96,7 @@ class ParsingRecipe(Settings):
     `supervised`: the target's own treebank, the upper bound."""
     fewer: dict[Annotated[str, Field(pattern=_ROW)], tuple[Code, ...]] = Field(default_factory=dict)
     """What is tested on some of `test_on` only, or on none, to save time: a system, or a system with one kind of tags,
-    such as `unaligned-gold`."""
+    such as `unaligned-gold`. Languages that are not in `test_on` are left out here, too."""
     pos: tuple[Pos, ...] = ("none", "gold")
     """Which universal tags parsers read: none; those that they predict themselves from the same vectors; or gold ones,
     as `pos-only` always does."""

@@ -109,6 +109,7 @@ def _check_languages(path: Path, recipe: Recipe) -> None:
     known = recipe.invented.languages if recipe.invented is not None else tuple(recipe.corpus)
     named = [("reference", [recipe.reference])]
     named += [("parsing.train_on", recipe.parsing.train_on), ("parsing.test_on", recipe.parsing.test_on)]
+    named += [(f"parsing.fewer.{row}", languages) for row, languages in recipe.parsing.fewer.items()]
     for key, languages in named:
         for language in languages:
             if language not in known:
