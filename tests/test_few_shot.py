@@ -47,6 +47,13 @@ def test_without_the_others_their_trees_and_vectors_do_not_matter(tiny_recipe):
     assert not {"vectors/qbe", "qbe-train", "qal-train"} & set(tuned.inputs)
 
 
+def test_those_that_learn_from_few_trees_alone_have_the_dropout_of_few_trees(tiny_recipe):
+    stages = plan(tiny_recipe, *FEW, "parsing.few_shot.tuning.dropout=0.2", "parsing.parser.dropout=0.0")
+    assert stages["parsing/supervised-none-qel-5trees"].arguments["settings"].dropout == 0.2
+    assert stages["parsing/aligned-none-qel-5trees"].arguments["tuning"].dropout == 0.2
+    assert stages["parsing/aligned-none"].arguments["settings"].dropout == 0.0
+
+
 def test_left_out_languages_go_on_from_their_own_parsers(tiny_recipe):
     overrides = ("parsing.leave_one_out=true", "parsing.train_on=['qal', 'qbe', 'qel']", "parsing.systems=['aligned']")
     tuned = plan(tiny_recipe, *FEW, *overrides)["parsing/aligned-none-qel-2trees"]

@@ -101,7 +101,7 @@ def _add_learning_curve(
         _add_parsed(planner, tuned, system, pos, (language,), trees=trees, draw=draw)
         # Whichever system the parsers of a curve read, what they are compared with is the same.
         if few.from_scratch and planner.recipe.needs_encoders and f"parsing/{alone}" not in planner.stages:
-            _add_parser_of_few(planner, alone, pos, language, trees, draw)
+            _add_parser_of_few(planner, alone, pos, language, trees, draw, few.tuning)
             _add_parsed(planner, alone, "supervised", pos, (language,), trees=trees, draw=draw)
 
 
@@ -154,10 +154,12 @@ def _add_tuned_parser(
     )
 
 
-def _add_parser_of_few(planner: Planner, label: str, pos: str, language: str, trees: int, draw: int) -> None:
+def _add_parser_of_few(
+    planner: Planner, label: str, pos: str, language: str, trees: int, draw: int, tuning: TuningSettings
+) -> None:
     """Plan to train a parser from few trees of a language and nothing else."""
     recipe = planner.recipe
-    settings = _settings(planner, "supervised", pos)
+    settings = _settings(planner, "supervised", pos).model_copy(update={"dropout": tuning.dropout})
     space, needed = _space(planner, "supervised", (language,), live=(language,))
     stage = Stage(
         name=f"parsing/{label}",

@@ -74,6 +74,12 @@ def test_steps_grow_with_the_trees_and_with_the_share_of_others(tiny_settings):
     assert steps(500, 0.75) == 1920
 
 
+def test_few_trees_have_a_dropout_of_their_own(tiny_settings):
+    first = tiny_settings(dropout=0.0)
+    assert settings_for(first, 10, tuning=TuningSettings(dropout=0.2)).dropout == 0.2
+    assert settings_for(first, 10, tuning=TuningSettings()).hidden_width == first.hidden_width
+
+
 @given(share=st.floats(0.05, 0.95))
 def test_languages_have_their_turns_as_often_as_asked_for(share):
     lengths = {"few": [3] * 4, "one": [5] * 40, "two": [5] * 40}

@@ -67,7 +67,7 @@ def settings_for(settings: ParserSettings, trees: int, *, tuning: TuningSettings
         schedule="linear",
         checkpoint_seconds=settings.loop.checkpoint_seconds,
     )
-    return settings.model_copy(update={"loop": loop})
+    return settings.model_copy(update={"loop": loop, "dropout": tuning.dropout})
 
 
 def tune_parser(
