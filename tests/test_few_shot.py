@@ -52,6 +52,9 @@ def test_those_that_learn_from_few_trees_alone_have_the_dropout_of_few_trees(tin
     assert stages["parsing/supervised-none-qel-5trees"].arguments["settings"].dropout == 0.2
     assert stages["parsing/aligned-none-qel-5trees"].arguments["tuning"].dropout == 0.2
     assert stages["parsing/aligned-none"].arguments["settings"].dropout == 0.0
+    before = plan(tiny_recipe, *FEW, "parsing.parser.dropout=0.0")
+    remade = {name for name, stage in stages.items() if stage.key != before[name].key and stage.kind == "parser"}
+    assert remade == {name for name in stages if name.startswith("parsing/") and name.endswith("trees")}
 
 
 def test_left_out_languages_go_on_from_their_own_parsers(tiny_recipe):
@@ -97,6 +100,10 @@ def test_a_run_goes_on_to_a_curve_with_a_figure_and_keeps_what_it_had(tiny_run, 
         ),
         ((*FEW, "parsing.few_shot.parsers=['static-predicted']"), r"'static-predicted' is no zero-shot parser of this"),
         ((*FEW, "parsing.few_shot.parsers=['supervised-none']"), r"'supervised-none' is no zero-shot parser of this"),
+        (
+            (*FEW, "parsing.fewer.aligned-none=[]"),
+            r"'aligned-none' is not tested on 'qel' by parsing\.fewer\. Expected a parser to go on from",
+        ),
         ((*FEW, "parsing.few_shot.trees=[]"), r"parsing\.few_shot\.trees"),
     ],
 )

@@ -289,7 +289,7 @@ def test_a_language_without_trees_of_its_own_has_no_supervised_parser(real_recip
 
 
 def test_what_is_tested_on_fewer_languages_is_tested_on_none_that_the_others_are_not(real_recipe):
-    overrides = ["parsing.test_on=['bb']", "parsing.test_splits=['dev']", "parsing.systems=['aligned']"]
+    overrides = ["parsing.test_on=['bb']", "parsing.test_splits=['dev']", "parsing.systems=['aligned', 'unaligned']"]
     some = plan(real_recipe, *overrides, "parsing.fewer.aligned=['bb', 'cc']")["parsed/aligned-none"]
     assert list(some.arguments["test"]) == ["bb"]
     assert "parsed/aligned-none" not in plan(real_recipe, *overrides, "parsing.fewer.aligned=['cc']")

@@ -185,6 +185,14 @@ def test_a_language_without_a_corpus_is_named(real_recipe, key, languages):
     )
 
 
+def test_a_recipe_that_leaves_no_parser_is_refused(tiny_recipe):
+    message = refusal(tiny_recipe, "parsing.systems=['aligned']", "parsing.fewer.aligned=['qal']")
+    assert message == (
+        f"{tiny_recipe}, parsing.fewer: leaves no parser, since nothing is tested on qel. Expected a system that is. "
+        f"Remove its entry there, or add a language to parsing.test_on."
+    )
+
+
 @pytest.mark.parametrize(
     ("override", "words"),
     [

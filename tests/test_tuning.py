@@ -62,6 +62,7 @@ def test_the_new_parser_has_seen_the_trees_and_all_else_is_as_it_was(command, mo
         (("-l", "qel", "--beside", "qel=some.conllu"), r"language 'qel': the parser did not learn from its trees"),
         (("-l", "qel", "--threads", "0"), r"threads: found 0"),
         (("-l", "qel", "--learning-rate", -1), r"learning_rate: found -1"),
+        (("-l", "qel", "--dropout", 1), r"dropout: found 1"),
     ],
 )
 def test_what_cannot_be_tuned_is_refused_and_leaves_nothing(command, models, trees, tmp_path, words, message):

@@ -53,6 +53,7 @@ def tune_parser(
     ] = [],  # noqa: B006
     passes: Annotated[int | None, typer.Option(help="Times that every tree is read.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="At the beginning; it falls to 0.")] = None,
+    dropout: Annotated[float | None, typer.Option(help="Share of the parser's states set to zero.")] = None,
     licence: Annotated[str, typer.Option(help="Of the trees.")] = "",
     threads: Threads = 1,
     seed: Seed = 1,
@@ -66,7 +67,7 @@ def tune_parser(
     from isogloss.mapping_commands import options_of
     from isogloss.tuning import tune_parser as command
 
-    given = {"passes": passes, "learning_rate": learning_rate}
+    given = {"passes": passes, "learning_rate": learning_rate, "dropout": dropout}
     with showing_progress() as show:
         facts = command(
             trees,

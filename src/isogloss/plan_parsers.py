@@ -25,21 +25,17 @@ def add_parsers(planner: Planner) -> None:
 def _parsers(planner: Planner) -> Iterator[tuple[str, str, tuple[str, ...], tuple[str, ...]]]:
     """Yield system, POS, languages to train on and languages to test on of every parser."""
     parsing = planner.recipe.parsing
-    for system in parsing.systems:
-        for pos in ("gold",) if system == "pos-only" else parsing.pos:
-            some = parsing.fewer.get(f"{system}-{pos}", parsing.fewer.get(system, parsing.test_on))
-            tested = tuple(language for language in some if language in parsing.test_on)
-            if not tested:
-                continue
-            if system != "supervised" and not parsing.leave_one_out:
-                yield system, pos, parsing.train_on, tested
-            for language in tested if system == "supervised" or parsing.leave_one_out else ():
-                if system != "supervised":
-                    yield system, pos, tuple(one for one in parsing.train_on if one != language), (language,)
-                elif {"train", "dev"} <= set(planner.corpora[language].treebank):
-                    yield system, pos, (language,), (language,)
-                else:
-                    log.warning("%s has no train and dev treebank: no supervised parser of it.", language)
+    for system, pos in parsing.rows:
+        tested = parsing.tested_on(system, pos)
+        if system != "supervised" and not parsing.leave_one_out:
+            yield system, pos, parsing.train_on, tested
+        for language in tested if system == "supervised" or parsing.leave_one_out else ():
+            if system != "supervised":
+                yield system, pos, tuple(one for one in parsing.train_on if one != language), (language,)
+            elif {"train", "dev"} <= set(planner.corpora[language].treebank):
+                yield system, pos, (language,), (language,)
+            else:
+                log.warning("%s has no train and dev treebank: no supervised parser of it.", language)
 
 
 def _add_parser(

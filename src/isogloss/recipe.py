@@ -73,7 +73,7 @@ class FewShotRecipe(Settings):
     from_scratch: bool = True
     """Whether a parser learns from the same trees alone, too, for comparison, over vectors of the language model."""
     tuning: TuningSettings = TuningSettings()
-    """How a parser goes on."""
+    """How a parser goes on, and the dropout of one that learns from the same trees alone."""
 
 
 class ParsingRecipe(Settings):
@@ -104,6 +104,17 @@ class ParsingRecipe(Settings):
     """The network and its training."""
     few_shot: FewShotRecipe | None = None
     """Parsers that go on with a few trees of a language that they had not seen."""
+
+    def tested_on(self, system: str, pos: str) -> tuple[str, ...]:
+        """Return the languages that a system with one kind of tags is tested on: `test_on`, or those of `fewer`."""
+        some = self.fewer.get(f"{system}-{pos}", self.fewer.get(system, self.test_on))
+        return tuple(language for language in some if language in self.test_on)
+
+    @property
+    def rows(self) -> tuple[tuple[str, str], ...]:
+        """All systems with their kinds of tags that are tested on any language."""
+        every = ((system, pos) for system in self.systems for pos in (("gold",) if system == "pos-only" else self.pos))
+        return tuple((system, pos) for system, pos in every if self.tested_on(system, pos))
 
 
 class Recipe(Settings):

@@ -121,6 +121,11 @@ def _check_languages(path: Path, recipe: Recipe) -> None:
     for key in ("train_on", "test_on", "test_splits", "systems", "pos"):
         if not getattr(recipe.parsing, key):
             raise RecipeError(f"{path}, parsing.{key}: found an empty list. Expected one or more. Name one.")
+    if not recipe.parsing.rows:
+        raise RecipeError(
+            f"{path}, parsing.fewer: leaves no parser, since nothing is tested on {', '.join(recipe.parsing.test_on)}. "
+            f"Expected a system that is. Remove its entry there, or add a language to parsing.test_on."
+        )
     _check_few_shot(path, recipe)
     _check_pivot(path, recipe)
     _check_kin(path, recipe)
@@ -231,6 +236,12 @@ def _check_few_shot(path: Path, recipe: Recipe) -> None:
                 f"{path}, parsing.few_shot.parsers: {name!r} is no zero-shot parser of this recipe. Expected one of "
                 f"parsing.systems with one of parsing.pos. Add it there, or choose another."
             )
+        for language in few.languages:
+            if language not in parsing.tested_on(system, pos):
+                raise RecipeError(
+                    f"{path}, parsing.few_shot.parsers: {name!r} is not tested on {language!r} by parsing.fewer. "
+                    f"Expected a parser to go on from. Add the language there, or choose another."
+                )
 
 
 def _check_invented(path: Path, recipe: Recipe, family: FamilySettings) -> None:

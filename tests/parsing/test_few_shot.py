@@ -75,9 +75,9 @@ def test_steps_grow_with_the_trees_and_with_the_share_of_others(tiny_settings):
 
 
 def test_few_trees_have_a_dropout_of_their_own(tiny_settings):
-    first = tiny_settings(dropout=0.0)
-    assert settings_for(first, 10, tuning=TuningSettings(dropout=0.2)).dropout == 0.2
-    assert settings_for(first, 10, tuning=TuningSettings()).hidden_width == first.hidden_width
+    for first in (tiny_settings(dropout=0.0), tiny_settings(dropout=0.5)):
+        assert settings_for(first, 10, tuning=TuningSettings(dropout=0.2)).dropout == 0.2
+        assert settings_for(first, 10, tuning=TuningSettings()).dropout == 0.33
 
 
 @given(share=st.floats(0.05, 0.95))

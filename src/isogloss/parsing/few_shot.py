@@ -1,10 +1,11 @@
 """Go on from a zero-shot parser with the few trees that a language has.
 
 A zero-shot parser knows what languages have in common. Ten trees of the language itself already tell it the rest: on
-which side adjectives stand, what an auxiliary looks like. Three things keep it from learning these ten by heart:
+which side adjectives stand, what an auxiliary looks like. Four things keep it from learning these ten by heart:
 
 - the learning rate is low and falls to zero, and the number of steps grows with that of the trees;
 - in between come batches of the languages of the first training;
+- some of its states are dropped, even if none were where it learned from many trees;
 - no weights are chosen by development trees. A language with ten trees has none to spare, and development trees of the
   other languages would vote for the parser that has changed least.
 
@@ -88,7 +89,7 @@ def tune_parser(
         encoder: Of its training, or one with more languages in the same space.
         trees: All that there are of the language, or some of them; see `draw_trees`.
         others: Treebanks of the first training, which keep the parser from forgetting them. None leaves them out.
-        tuning: How long, how fast, and how often the others have their turn.
+        tuning: How long, how fast, with which dropout, and how often the others have their turn.
         seed: Decides dropout and the order of sentences.
         on_step: Called after every step with the step and their planned number.
         checkpoints: Where to save the run and to resume it from.

@@ -30,8 +30,8 @@ class TuningSettings(Settings):
     learning_rate: PositiveFloat = 5e-4
     """Learning rate at the beginning; it falls to 0 at the last step."""
     dropout: float = Field(default=0.33, ge=0, lt=1)
-    """Share of the parser's own states set to zero, whatever it was in the first training: few trees are read many
-    times. A parser that learns from these trees alone, for comparison, has it as well."""
+    """Share of the parser's own states set to zero, whatever it was in the first training. A parser that learns from
+    these trees alone, for comparison, has it as well, and needs it: it reads them many times."""
     share_of_others: float = Field(default=0.5, ge=0, lt=1)
     """Share of the steps that go on with the languages of the first training, so that what is learned from few trees
     does not cost what was learned from many."""
