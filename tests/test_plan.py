@@ -295,6 +295,12 @@ def test_what_is_tested_on_fewer_languages_is_tested_on_none_that_the_others_are
     assert "parsed/aligned-none" not in plan(real_recipe, *overrides, "parsing.fewer.aligned=['cc']")
 
 
+def test_what_only_a_system_needs_that_is_tested_nowhere_is_not_made(real_recipe):
+    overrides = ["parsing.systems=['aligned', 'static']", "parsing.fewer.static=[]"]
+    assert any(name.startswith("static/") for name in plan(real_recipe, overrides[0]))
+    assert not any(name.startswith("static/") for name in plan(real_recipe, *overrides))
+
+
 def test_an_unseen_language_is_marked_as_such(real_recipe):
     overrides = ["parsing.test_on=['bb', 'cc']", "parsing.test_splits=['dev', 'test']"]
     assert plan(real_recipe, *overrides)["parsed/aligned-none"].arguments["unseen"] == ["cc"]

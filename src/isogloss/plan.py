@@ -41,24 +41,24 @@ def plan_stages(recipe: Recipe, folder: Path) -> list[Stage]:
                 planner.add_encoder(language)
                 planner.add_anchors(language)
                 planner.add_vectors(language)
-    if "anchored" in recipe.parsing.systems:
+    if "anchored" in recipe.parsing.used:
         for language in recipe.languages:
             if (name := recipe.name_in("anchored", language)) != language:
                 planner.add_encoder(language, name=name)
                 planner.add_anchors(language, name=name)
                 planner.add_vectors(language, name=name)
                 planner.add_alignments(language, of="lexicon", name=f"mapping/{name}", anchors=f"lexicon/{name}")
-    if "static" in recipe.parsing.systems:
+    if "static" in recipe.parsing.used:
         for language in recipe.languages:
             planner.add_static(language)
     for language in sorted(recipe.languages, key=planner.is_kin):  # kin last: they take over alignments of others
         if language != recipe.reference:
-            aligned = {"aligned", "anchors-only", "anchored"} & set(recipe.parsing.systems)
+            aligned = {"aligned", "anchors-only", "anchored"} & recipe.parsing.used
             if aligned and _needs_plain_encoder(recipe, language):
                 planner.add_alignments(language, of="lexicon", name=f"mapping/{language}")
-            if "static" in recipe.parsing.systems:
+            if "static" in recipe.parsing.used:
                 planner.add_alignments(language, of="static", name=f"mapping/{language}-static")
-            if "aligned-no-dictionary" in recipe.parsing.systems:
+            if "aligned-no-dictionary" in recipe.parsing.used:
                 planner.add_alignments(language, of="lexicon", name=f"mapping/{language}-no-dictionary", search=True)
     add_parsers(planner)
     return list(planner.stages.values())
@@ -67,7 +67,7 @@ def plan_stages(recipe: Recipe, folder: Path) -> list[Stage]:
 def _needs_plain_encoder(recipe: Recipe, language: str) -> bool:
     """Whether a system reads a language model of a language that is not anchored to another."""
     few = recipe.parsing.few_shot
-    plain = any(system not in ("pos-only", "static", "anchored") for system in recipe.parsing.systems)
+    plain = any(system not in ("pos-only", "static", "anchored") for system in recipe.parsing.used)
     return plain or (few is not None and few.from_scratch) or recipe.name_in("anchored", language) == language
 
 
@@ -180,7 +180,7 @@ class _Planner(Planner):
         """
         name = name or language
         corpus, encoder, parsing = self.corpora[language], f"encoders/{name}", self.recipe.parsing
-        upper_bound = "supervised" in parsing.systems and language in parsing.test_on
+        upper_bound = "supervised" in parsing.used and language in parsing.test_on
         learned_from = ("train", "dev") if language in parsing.train_on or upper_bound else ()
         tested_on = parsing.test_splits if language in parsing.test_on else ()
         for ending, wanted in (("", learned_from), (TESTED, tested_on)):

@@ -116,6 +116,11 @@ class ParsingRecipe(Settings):
         every = ((system, pos) for system in self.systems for pos in (("gold",) if system == "pos-only" else self.pos))
         return tuple((system, pos) for system, pos in every if self.tested_on(system, pos))
 
+    @property
+    def used(self) -> frozenset[str]:
+        """The systems that are tested on any language; what only the others need is not made."""
+        return frozenset(system for system, _ in self.rows)
+
 
 class Recipe(Settings):
     """All settings of an experiment."""
@@ -153,22 +158,22 @@ class Recipe(Settings):
     @property
     def needs_encoders(self) -> bool:
         """Whether any system reads vectors of a language model."""
-        return any(system not in ("pos-only", "static") for system in self.parsing.systems)
+        return any(system not in ("pos-only", "static") for system in self.parsing.used)
 
     @property
     def needs_text(self) -> bool:
         """Whether any system reads vectors at all."""
-        return any(system != "pos-only" for system in self.parsing.systems)
+        return any(system != "pos-only" for system in self.parsing.used)
 
     @property
     def needs_alignment(self) -> bool:
         """Whether any system reads aligned vectors."""
-        return any(system in ALIGNED for system in self.parsing.systems)
+        return any(system in ALIGNED for system in self.parsing.used)
 
     @property
     def asks_for_pairs(self) -> bool:
         """Whether any system reads a dictionary to learn from."""
-        systems = set(self.parsing.systems)
+        systems = self.parsing.used
         methods = [*(entry.method for entry in self.corpus.values()), self.mapping.static]
         roads = [self.mapping, *(self.mapping.model_copy(update={"method": one}) for one in methods if one)]
         aligned = {"aligned", "anchors-only", "static"} & systems
@@ -177,7 +182,7 @@ class Recipe(Settings):
     def reads_dictionary_of(self, language: str) -> bool:
         """Whether a system reads a dictionary of a language; that with a kin takes over the map of its anchors."""
         kin = language in self.corpus and self.corpus[language].kin is not None
-        return not kin or bool({"static", "aligned-no-dictionary"} & set(self.parsing.systems))
+        return not kin or bool({"static", "aligned-no-dictionary"} & self.parsing.used)
 
     def name_in(self, system: str, language: str) -> str:
         """Return what the folders of a language are called in a system: `anchored` has language models of its own."""
