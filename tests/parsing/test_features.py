@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isogloss.corpus.sentence import Sentence
-from isogloss.parsing.features import TAG_IDS, UNIVERSAL_TAGS, UNKNOWN_TAG, extract_features, work_units
+from isogloss.parsing.features import extract_features, work_units
+from isogloss.parsing.tags import TAG_IDS, UNIVERSAL_TAGS, UNKNOWN_TAG
 
 
 @pytest.mark.parametrize(

@@ -15,15 +15,8 @@ from isogloss.corpus.sentence import Sentence
 from isogloss.encoders.encoder import Encoder
 from isogloss.parsing.network import ParserInputs
 from isogloss.parsing.settings import ParserSettings
+from isogloss.parsing.tags import TAG_IDS, UNKNOWN_TAG, kind_id
 from isogloss.shapes import mask_of_lengths
-
-TAGS = "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X"
-UNIVERSAL_TAGS = tuple(TAGS.split())
-UNKNOWN_TAG = len(UNIVERSAL_TAGS)
-"""The id of whatever is no universal tag, ``_`` included."""
-TAG_IDS = {tag: index for index, tag in enumerate(UNIVERSAL_TAGS)}
-# The older universal tag set of UDT v2.0 and UD v1 has other names for three of them.
-TAG_IDS |= {".": TAG_IDS["PUNCT"], "CONJ": TAG_IDS["CCONJ"], "PRT": TAG_IDS["PART"]}
 
 
 @dataclass(frozen=True)
@@ -33,6 +26,8 @@ class Features:
     vectors: Float[Tensor, "all_words layers width"] | None
     upos: Int[Tensor, " all_words"]
     lengths: Int[Tensor, " sentences"]
+    kinds: Int[Tensor, " all_words"] | None = None
+    """What characters tell of each word, see `isogloss.parsing.tags`; where there is no tagger, nothing is told."""
 
     def batch(self, indices: Sequence[int]) -> ParserInputs:
         """Cut out some sentences, padded with zeros to the longest of them."""
@@ -41,19 +36,22 @@ class Features:
         vectors = None
         if self.vectors is not None:
             vectors = self.vectors[places].float() * mask[:, :, None, None]  # batch words layers width
-        return ParserInputs(vectors=vectors, upos=self.upos[places] * mask, lengths=lengths)
+        kinds = None if self.kinds is None else self.kinds[places] * mask
+        return ParserInputs(vectors=vectors, upos=self.upos[places] * mask, lengths=lengths, kinds=kinds)
 
     def only(self, indices: Sequence[int]) -> "Features":
         """Take some sentences, end to end like all of them."""
         places, mask = self.places(indices)
         chosen = places[mask]
         vectors = None if self.vectors is None else self.vectors[chosen]
-        return Features(vectors, self.upos[chosen], self.lengths[list(indices)])
+        kinds = None if self.kinds is None else self.kinds[chosen]
+        return Features(vectors, self.upos[chosen], self.lengths[list(indices)], kinds)
 
     def end_to_end(self) -> ParserInputs:
         """Return all sentences as if they were one, without padding."""
         vectors = None if self.vectors is None else self.vectors[None].float()
-        return ParserInputs(vectors, self.upos[None], self.lengths.sum()[None])
+        kinds = None if self.kinds is None else self.kinds[None]
+        return ParserInputs(vectors, self.upos[None], self.lengths.sum()[None], kinds=kinds)
 
     def mean_squares(self) -> Float[Tensor, " layers"]:
         """Return the mean square of the numbers of each layer, over all words alike."""
@@ -88,8 +86,10 @@ def extract_features(
     """
     lengths = torch.tensor([len(sentence) for sentence in sentences], dtype=torch.int64)
     assert (lengths > 0).all(), "a sentence without words has no features"
-    tags = [TAG_IDS.get(word.upos, UNKNOWN_TAG) for sentence in sentences for word in sentence.words]
-    features = Features(None, torch.tensor(tags, dtype=torch.int64), lengths)
+    words = [word for sentence in sentences for word in sentence.words]
+    tags = torch.tensor([TAG_IDS.get(word.upos, UNKNOWN_TAG) for word in words], dtype=torch.int64)
+    kinds = torch.tensor([kind_id(word.form) for word in words]) if settings.upos == "predicted" else None
+    features = Features(None, tags, lengths, kinds)
     if not settings.vectors:
         return features
     assert encoder is not None, "a parser that sees vectors needs an encoder"
@@ -102,7 +102,7 @@ def extract_features(
         places, mask = features.places(chosen)
         assert bool((found.mask.cpu() == mask).all()), "an encoder returns one vector per word"
         vectors[places[mask]] = wanted[found.mask].to(kept_as).cpu()
-    return Features(vectors, features.upos, lengths)
+    return Features(vectors, tags, lengths, kinds)
 
 
 def has_universal_tags(sentence: Sentence) -> bool:

@@ -24,6 +24,7 @@ from isogloss.parsing.lanes import Lanes
 from isogloss.parsing.layer_mix import LayerMix
 from isogloss.parsing.products import in_blocks
 from isogloss.parsing.recurrent import RecurrentStack, drop_alike
+from isogloss.parsing.tags import POSSIBLE
 from isogloss.shapes import mask_of_lengths
 
 IGNORED = -100
@@ -41,12 +42,15 @@ class ParserInputs:
     given: Bool[Tensor, "batch told"] | None = None
     """Whose `upos` a network with a tagger shall use, in place of its own: said once for a sentence or word by word.
     None for all."""
+    kinds: Int[Tensor, "batch words"] | None = None
+    """What the characters of each word tell of its part of speech, see `isogloss.parsing.tags`. None: nothing."""
 
     def to(self, device: torch.device | str) -> "ParserInputs":
         """Return the batch on a device. Lengths stay on the CPU."""
         vectors = None if self.vectors is None else self.vectors.to(device)
         given = None if self.given is None else self.given.to(device)
-        return ParserInputs(vectors, self.upos.to(device), self.lengths, given)
+        kinds = None if self.kinds is None else self.kinds.to(device)
+        return ParserInputs(vectors, self.upos.to(device), self.lengths, given, kinds)
 
 
 @dataclass(frozen=True)
@@ -146,6 +150,8 @@ class ParserNetwork(nn.Module):
         if self.tagger is not None and (self.training or not all_given):
             assert inputs.vectors is not None, "this network was built for vectors"
             tag_scores = self.tagger(inputs.vectors, inputs.lengths, lanes)
+            if inputs.kinds is not None and not self.training:  # in training a slip of the trees would cost infinitely
+                tag_scores = tag_scores.masked_fill(~POSSIBLE.to(tag_scores.device)[inputs.kinds], -torch.inf)
         words = self.recurrent(self._embed(inputs, tag_scores), inputs.lengths, lanes)
         root = self.root.expand(len(words), 1, -1)
         heads = self._drop(torch.cat([root, words], dim=1))  # batch heads states

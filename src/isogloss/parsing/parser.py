@@ -24,10 +24,11 @@ from isogloss.compute.devices import fastest_precision, matrix_products_in
 from isogloss.corpus.sentence import Sentence
 from isogloss.encoders.encoder import Encoder
 from isogloss.errors import ArtifactError, RecipeError
-from isogloss.parsing.features import UNIVERSAL_TAGS, Features, extract_features, has_universal_tags, work_units
+from isogloss.parsing.features import Features, extract_features, has_universal_tags, work_units
 from isogloss.parsing.lanes import WORTHWHILE, deal
 from isogloss.parsing.network import ParserNetwork
 from isogloss.parsing.settings import ParserSettings
+from isogloss.parsing.tags import UNIVERSAL_TAGS
 from isogloss.parsing.trees import decode_trees
 from isogloss.shapes import mask_of_lengths
 
