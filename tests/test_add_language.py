@@ -26,7 +26,7 @@ from isogloss.errors import (
     TextError,
     TrainingError,
 )
-from isogloss.language_budget import MOST_PASSES, TextSize, training_for
+from isogloss.language_budget import FEWEST_SIGNS, MOST_PASSES, TextSize, size_of, training_for
 from isogloss.lexicon.seeds import SHORTEST_ALIKE
 from isogloss.recipe import LanguageCorpus
 
@@ -126,6 +126,7 @@ def test_of_a_small_dictionary_all_is_learned_and_nothing_is_said_of_translation
     facts = add_language("qdo", family / "qdo" / "text.txt", tmp_path / "new", **arguments)
     evidence = facts["evidence"]
     assert (evidence["learned_pairs"], evidence["withheld_words"]) == (150, 0)
+    assert evidence["signs"] == 2, "the full stop and the comma, which are in no word list"
     assert "precision@5" not in evidence
     assert facts["reasons"][0].startswith("The dictionary is too small for words to be withheld from training")
 
@@ -362,6 +363,13 @@ def test_nothing_is_replaced(family, models, tmp_path):
         add_language("qdo", family / "qdo" / "text.txt", tmp_path / "new", to=models.folder)
     assert (tmp_path / "new" / "thesis.txt").read_text() == "mine"
     assert [path.name for path in tmp_path.iterdir()] == ["new"]
+
+
+def test_the_signs_of_a_text_are_counted_most_frequent_first_and_rare_ones_passed_over(tmp_path):
+    lines = ["ja , ja .", "« nein » , 10 % ."] * FEWEST_SIGNS + ["oh ! 7 € ."]
+    (tmp_path / "text.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    corpus = LanguageCorpus(text=str(tmp_path / "text.txt"), tokenised=True)
+    assert size_of(corpus, "de") == TextSize(words=60, sentences=11, signs=(".", ",", "«", "»", "%"))
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,7 @@ def make_evidence(
     from isogloss.bundle import open_bundle
     from isogloss.bundle_commands import JUDGED_SENTENCES
     from isogloss.corpus.sentence import Sentence
+    from isogloss.corpus.word_kinds import is_sign
     from isogloss.encoders.elmo.counting import held_out_sentences
     from isogloss.encoders.elmo.embedder import ELMoEncoder
     from isogloss.encoders.elmo.streams import TextFile
@@ -182,12 +183,13 @@ def make_evidence(
         "identity_share": maps[layer].details.get("identity_share"),
         "closeness": None if near is None else round(near, 4),
     }
+    signs = 0 if taught is None else sum(is_sign(word) for word, _ in taught.pairs)
+    words_and_signs = {} if taught is None else {"learned_pairs": len(taught) - signs, "signs": signs}
     if kin is not None:
         facts["kin"] = kin
-        if taught is not None:
-            facts["learned_pairs"] = len(taught)
+        facts |= words_and_signs
     elif taught is not None:
-        facts |= {"learned_pairs": len(taught), "withheld_words": 0}
+        facts |= words_and_signs | {"withheld_words": 0}
     if taught is not None and withheld is not None:
         aside = read_dictionary_of(withheld, language, bundle.reference, False)
         facts["withheld_words"] = len(aside.translations)

@@ -8,7 +8,7 @@ takes over: a language with little text is nearer to its kin than to the referen
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,9 +64,9 @@ def plan_added_language(
     shape = json.loads((model / "settings.json").read_text(encoding="utf-8"))["model"]
     pairs = None
     if dictionary is not None and kin is not None:
-        pairs = _write_dictionary_of_kin(dictionary, kin_dictionary, language, kin, bundle, work)
+        pairs = _write_dictionary_of_kin(dictionary, kin_dictionary, language, kin, bundle, work, signs=size.signs)
     elif dictionary is not None:
-        pairs = _write_dictionary(dictionary, language, bundle, work, seed=seed)
+        pairs = _write_dictionary(dictionary, language, bundle, work, signs=size.signs, seed=seed)
     chosen = training_for(
         size,
         BiLMSettings.model_validate(shape),
@@ -210,23 +210,31 @@ class _Pairs:
     """Files of a dictionary from the new language to the one whose model it begins as."""
 
     whole: Path
-    """Of all pairs, from which the map is found in the end."""
+    """Of all pairs, from which the map is found in the end; and of signs."""
     learned: Path
-    """Of those that the language model learns from."""
+    """Of those that the language model learns from; and of signs."""
     withheld: Path | None
     """Of those that only judge; none of a small dictionary."""
     learned_pairs: int
+    """Of words, signs left out."""
 
 
-def _write_dictionary(path: Path, language: str, bundle: Bundle, work: Path, *, seed: int) -> _Pairs:
-    """Write a dictionary and its parts, from the new language to the reference, whichever stands first in its file."""
+def _write_dictionary(
+    path: Path, language: str, bundle: Bundle, work: Path, *, signs: Sequence[str], seed: int
+) -> _Pairs:
+    """Write a dictionary and its parts, from the new language to the reference, whichever stands first in its file.
+
+    To what is learned from come the signs that both texts have: commas are in no word list.
+    """
     from isogloss.lexicon.dictionary import write_dictionary
+    from isogloss.lexicon.seeds import sign_pairs
     from isogloss.mapping.evidence import withhold
 
     pairs = _read_dictionary(path, language, bundle.reference, bundle)
     learned, withheld = withhold(pairs, seed=seed)
     files = [work / f"{part}.tsv" for part in ("dictionary", "learned", "withheld")]
-    for file, part in zip(files, (pairs, learned, withheld), strict=True):
+    alike = sign_pairs(signs, _words_of(bundle, bundle.reference))
+    for file, part in zip(files, (pairs.and_also(alike), learned.and_also(alike), withheld), strict=True):
         write_dictionary(file, part)
     return _Pairs(files[0], files[1], files[2] if len(withheld) else None, len(learned))
 
@@ -250,13 +258,14 @@ def _check_kin(kin: str | None, bundle: Bundle, *, dictionary: Path | None, kin_
 
 
 def _write_dictionary_of_kin(
-    path: Path, of_kin: Path | None, language: str, kin: str, bundle: Bundle, work: Path
+    path: Path, of_kin: Path | None, language: str, kin: str, bundle: Bundle, work: Path, *, signs: Sequence[str]
 ) -> _Pairs:
     """Write a dictionary from the new language to its kin, joined by way of the reference if there is one `of_kin`.
 
     No pair is withheld: what judges is how words lie beside those of the reference, and the pairs are not of these.
     """
     from isogloss.lexicon.dictionary import write_dictionary
+    from isogloss.lexicon.seeds import sign_pairs
 
     if of_kin is None:
         pairs = _read_dictionary(path, language, kin, bundle)
@@ -264,16 +273,15 @@ def _write_dictionary_of_kin(
         theirs = _read_dictionary(of_kin, kin, bundle.reference, bundle)
         pairs = _read_dictionary(path, language, bundle.reference, bundle).through(theirs.reversed())
     file = work / "dictionary.tsv"
-    write_dictionary(file, pairs)
+    write_dictionary(file, pairs.and_also(sign_pairs(signs, _words_of(bundle, kin))))
     return _Pairs(file, file, None, len(pairs))
 
 
 def _read_dictionary(path: Path, language: str, other: str, bundle: Bundle) -> "BilingualDictionary":
     """Read a dictionary from a language to one of the bundle's, whichever stands first in its file."""
-    from isogloss.corpus.vocabulary import Vocabulary
     from isogloss.rich_language import dictionary_towards
 
-    known = Vocabulary.load(bundle.folder / other / "vocabulary.txt").words
+    known = _words_of(bundle, other)
     pairs = dictionary_towards(path, source=language, target=other, target_words=known)
     if {translation.lower() for _, translation in pairs.pairs}.isdisjoint(word.lower() for word in known):
         raise DictionaryError(
@@ -281,3 +289,10 @@ def _read_dictionary(path: Path, language: str, other: str, bundle: Bundle) -> "
             f"with a word of that language, a tab, and its translation. Check the file."
         )
     return pairs
+
+
+def _words_of(bundle: Bundle, language: str) -> Sequence[str]:
+    """Return the words that a language model of a bundle knows."""
+    from isogloss.corpus.vocabulary import Vocabulary
+
+    return Vocabulary.load(bundle.folder / language / "vocabulary.txt").words

@@ -3,10 +3,12 @@
 Receives the size of a text; hands on settings. Nobody who brings in a language should have to know of epochs.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from isogloss.corpus.word_kinds import is_sign
 from isogloss.recipe import LanguageCorpus
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ PLACES = 1_600_000
 MOST_PLACES = 3_000_000
 """… but a large text is read once, at most so far."""
 MOST_PASSES = 12
+FEWEST_SIGNS = 5
+"""Signs that are rarer are passed over: their anchors would be chance."""
 ROOMY_TEXT = 1_000_000
 """Words from which on a text is large enough to be learned from with little dropout."""
 FEW_SENTENCES = 10_000
@@ -33,6 +37,8 @@ class TextSize:
 
     words: int
     sentences: int
+    signs: tuple[str, ...] = ()
+    """Punctuation and symbols that stand in it `FEWEST_SIGNS` times or more, most frequent first."""
 
 
 def size_of(corpus: LanguageCorpus, language: str) -> TextSize:
@@ -41,11 +47,14 @@ def size_of(corpus: LanguageCorpus, language: str) -> TextSize:
 
     text = TextFile(Path(corpus.text or ""), language, corpus.tokenised, max_sentences=corpus.max_sentences)
     words = sentences = 0
+    signs: Counter[str] = Counter()
     for line in text.lines(held_out=False):
-        words, sentences = words + len(text.words(line)), sentences + 1
+        found = text.words(line)
+        words, sentences = words + len(found), sentences + 1
+        signs.update(filter(is_sign, found))
         if words >= MOST_PLACES:
             break
-    return TextSize(words, sentences)
+    return TextSize(words, sentences, tuple(sign for sign, count in signs.most_common() if count >= FEWEST_SIGNS))
 
 
 @dataclass(frozen=True)

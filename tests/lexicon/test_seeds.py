@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isogloss.lexicon.anchors import Anchors
-from isogloss.lexicon.seeds import alike_words, cognates, is_numeral, numerals
+from isogloss.lexicon.seeds import alike_words, cognates, is_numeral, numerals, sign_pairs
 
 
 def anchors_of(*words: str, language: str = "es") -> Anchors:
@@ -30,6 +30,28 @@ def test_words_spelt_alike_are_paired_unless_they_are_short():
     found = alike_words(source, target)
     assert (found.source, found.target) == ("gl", "es")
     assert found.pairs == (("Lima", "Lima"), ("1914", "1914"), (",", ","), ("7", "7"), ("casa", "casa"))
+
+
+@pytest.mark.parametrize(
+    ("signs", "counterparts"),
+    [
+        (", . ? ! : ; - ( ) … “", ", . ? ! : ; - ( ) … “"),
+        ("، ؛ ؟ ۔", ", ; ? ."),
+        ("。 、 ， ！ （ ）", ". , , ! ( )"),
+        ("। ։ ། ። ་ ။", ". . , . - ."),
+        ("« » „ ‹ 「 》", '" " " " " "'),
+        ("??? ¤ ⸘ ★", ""),
+    ],
+)
+def test_signs_are_paired_in_every_script(signs: str, counterparts: str):
+    found = sign_pairs(signs.split(), {*[",", ".", "?", "!", ":", ";", "-", "(", ")", "…", '"', "“", "a", "1", "word"]})
+    assert [other for _, other in found] == counterparts.split()
+
+
+def test_words_and_numbers_are_no_signs_and_each_sign_comes_once_most_frequent_first():
+    words = ["und", ",", "1", ".", ",", "A", "l'", "3.5", "."]
+    assert sign_pairs(words, [".", ",", "und", "1", "A", "l'", "3.5"]) == ((",", ","), (".", "."))
+    assert sign_pairs(words, []) == ()
 
 
 def test_case_counts_for_words_spelt_alike():

@@ -5,7 +5,7 @@ several lines. The module reads and writes such files, splits them for testing, 
 both words have anchors.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -44,6 +44,14 @@ class BilingualDictionary:
         """
         pairs = tuple((target, source) for source, target in self.pairs)
         return BilingualDictionary(source=self.target, target=self.source, pairs=pairs)
+
+    def and_also(self, pairs: Sequence[tuple[str, str]]) -> "BilingualDictionary":
+        """Return the dictionary with further pairs after its own, none twice.
+
+        >>> BilingualDictionary("en", "es", (("house", "casa"),)).and_also([(",", ","), ("house", "casa")]).pairs
+        (('house', 'casa'), (',', ','))
+        """
+        return BilingualDictionary(self.source, self.target, tuple(dict.fromkeys((*self.pairs, *pairs))))
 
     def through(self, pivot: "BilingualDictionary") -> "BilingualDictionary":
         """Follow the translations of this dictionary in another one: words that share one become a pair.

@@ -2,18 +2,21 @@
 
 Receives the anchors of two languages, most frequent word first, or just their words; hands on a small, noisy
 `BilingualDictionary` from which self-learning grows a larger one. Names, numerals and loans are most of it; false
-friends come along and do no lasting harm.
+friends come along and do no lasting harm. Signs are apart: commas and full stops mean the same nearly everywhere, and
+stand beside any dictionary.
 
 Sources: Smith et al. (2017), arXiv:1702.03859, identical words; Artetxe, Labaka and Agirre (2017), numerals.
 """
 
-from collections.abc import Callable, Sequence
+import unicodedata
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 from anyascii import anyascii
 from rapidfuzz.distance import Levenshtein
 from rapidfuzz.process import cdist
 
+from isogloss.corpus.word_kinds import is_sign
 from isogloss.lexicon.anchors import Anchors
 from isogloss.lexicon.dictionary import BilingualDictionary, identical_words
 from isogloss.lexicon.geometry import is_alphabetic
@@ -24,6 +27,10 @@ COGNATE_LETTERS = 5
 """Letters that a cognate needs at least, for the same reason."""
 COGNATE_SIMILARITY = 0.75
 """Share of letters that must stay, at least: 1 − edits / letters of the longer word."""
+DANDA = "।"
+"""Ends a sentence in Devanagari and its kin; a comma in the table of Latin script."""
+QUOTES = ("Pi", "Pf", "Ps", "Pe")
+"""Classes of marks that open or close: « » and 「 」 among them."""
 ROUNDING = 1e-6
 """What float32 may take away from a share of letters."""
 COGNATE_TYPES = 5000
@@ -49,6 +56,30 @@ def is_numeral(word: str) -> bool:
     return any(character.isdigit() for character in word) and all(
         character.isdigit() or character in ".,:/-%" for character in word
     )
+
+
+def sign_pairs(words: Sequence[str], other_words: Collection[str]) -> tuple[tuple[str, str], ...]:
+    """Pair punctuation and symbols with those of another language: the same ones, or what they are in Latin script.
+
+    Word lists have no commas, yet every seventh word of a text is such a sign, and most of its grammar hangs on them. A
+    quotation mark that the other language does not have is paired with the plain one.
+
+    Args:
+        words: Of the new language; those that are no signs are passed over.
+        other_words: Of the language that they are paired with.
+
+    >>> sign_pairs(["haus", ",", "»", "。", "؟", "¤", "1"], [".", ",", "?", '"', "1"])
+    ((',', ','), ('»', '"'), ('。', '.'), ('؟', '?'))
+    """
+    known = {word for word in other_words if is_sign(word)}
+
+    def counterpart(sign: str) -> str:
+        latin = anyascii(sign.replace(DANDA, "."))
+        quotes = all(unicodedata.category(mark) in QUOTES for mark in sign)
+        return next((other for other in (sign, latin, '"' if quotes else "") if other in known), "")
+
+    pairs = ((word, counterpart(word)) for word in dict.fromkeys(words) if is_sign(word))
+    return tuple((word, other) for word, other in pairs if other)
 
 
 def cognates(
