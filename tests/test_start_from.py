@@ -89,6 +89,31 @@ def test_training_begins_at_the_weights_of_the_other_model(command, folder, tmp_
     assert not all(torch.allclose(cold[name], weight, rtol=0, atol=1e-7) for name, weight in reference.items())
 
 
+def test_held_recurrent_layers_stay_to_the_bit_while_words_learn(command, folder, tmp_path):
+    ended = command(*words_of(folder, tmp_path / "bb", "--start-from", folder / "aa", "--hold-recurrent"))
+    assert ended.status == 0, ended.errors
+    started, reference = shared_weights(tmp_path / "bb"), shared_weights(folder / "aa")
+    same = {name: torch.equal(started[name], weight) for name, weight in reference.items()}
+    assert all(same[name] for name in same if name.startswith("recurrent."))
+    assert not any(same[name] for name in same if name.startswith("characters."))
+    assert ELMoEncoder.load(tmp_path / "bb").card["recurrent_held"] is True
+    assert read_manifest(tmp_path / "bb").content["settings"]["training"]["hold_recurrent"] is True
+    command(*words_of(folder, tmp_path / "free", "--start-from", folder / "aa"))
+    assert "recurrent_held" not in ELMoEncoder.load(tmp_path / "free").card
+    settings = read_manifest(tmp_path / "free").content["settings"]["training"]
+    assert "hold_recurrent" not in settings, "or models made before there was such a thing would be made anew"
+
+
+def test_nothing_is_held_that_was_not_learned(command, folder, tmp_path):
+    ended = command(*words_of(folder, tmp_path / "bb", "--hold-recurrent"))
+    assert ended.status == 2
+    assert ended.complaints == [
+        "isogloss: --hold-recurrent: found without a model to start from. Expected one, whose recurrent layers stay as "
+        "they are. Give --start-from or --anchored-to, or leave it out."
+    ]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_card_and_manifest_name_the_model(command, folder, tmp_path):
     command(*words_of(folder, tmp_path / "bb", "--start-from", folder / "aa"))
     card = ELMoEncoder.load(tmp_path / "bb").card
@@ -158,7 +183,8 @@ def test_where_the_other_model_lies_does_not_matter(command, folder, tmp_path):
     assert command(*words_of(folder, tmp_path / "bb", "--start-from", tmp_path / "copy")).errors == ""
 
 
-def test_a_stopped_training_goes_on_to_the_same_bytes_and_does_not_start_again(folder, tmp_path, monkeypatch):
+@pytest.mark.parametrize("held", [False, True])
+def test_a_stopped_training_goes_on_to_the_same_bytes_and_does_not_start_again(folder, tmp_path, monkeypatch, held):
     class Killed(Exception):
         pass
 
@@ -178,6 +204,7 @@ def test_a_stopped_training_goes_on_to_the_same_bytes_and_does_not_start_again(f
         raise NotAgain
 
     options = OPTIONS | {"start_from": folder / "aa", "loop": OPTIONS["loop"] | {"checkpoint_seconds": 1e-9}}
+    options |= {"training": OPTIONS["training"] | {"hold_recurrent": held}}
     train_lm(folder / "bb.txt", tmp_path / "undisturbed", **options)
     with monkeypatch.context() as patch:
         patch.setattr(Checkpoints, "save", killed_after_the_second)

@@ -150,6 +150,13 @@ def train_lm(
             "go on from it."
         ),
     ] = None,
+    hold_recurrent: Annotated[
+        bool,
+        typer.Option(
+            "--hold-recurrent",
+            help="With either: keep the recurrent layers of that model as they are; only words are learned.",
+        ),
+    ] = False,
     anchored_to: Annotated[
         Path | None,
         typer.Option(
@@ -203,6 +210,7 @@ def train_lm(
                 "vocabulary_size": vocabulary,
                 "rows": rows,
                 "dropout": dropout,
+                "hold_recurrent": hold_recurrent,
             },
             loop={
                 "learning_rate": learning_rate,
@@ -224,38 +232,6 @@ def train_lm(
         )
     if card:  # of several processes, the first one has it
         print_facts(card, as_json)
-
-
-@app.command()
-def import_elmo(
-    weights: Annotated[Path, typer.Argument(help="Published ELMo weights, hdf5.")],
-    options: Annotated[Path, typer.Argument(help="Their options, JSON.")],
-    language: Language,
-    out: Out,
-) -> None:
-    """Make a language model out of published ELMo weights.
-
-    Example: `isogloss import-elmo en_weights.hdf5 en_options.json --language en -o models/en`
-    """
-    from isogloss.commands import import_elmo as command
-
-    found = command(weights, options, out, language=language)
-    print(f"{found['layers']} layers, {found['width']:,} wide, in {out}")
-
-
-@app.command()
-def export_elmo(
-    model: Annotated[Path, typer.Argument(help="Folder of a language model.")],
-    out: Out,
-) -> None:
-    """Write a language model as published ELMo weights, for AllenNLP and others: weights.hdf5 and options.json.
-
-    Example: `isogloss export-elmo models/es -o published/es`
-    """
-    from isogloss.commands import export_elmo as command
-
-    command(model, out)
-    print(out)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The commands that bring anchors and alignments of other tools in and give ours out, which `cli` joins to the others.
+"""The commands that bring models, anchors and maps of other tools in and give ours out, which `cli` joins to others.
 
 Each parses its words, calls one library function, and prints.
 """
@@ -12,6 +12,36 @@ import typer
 
 from isogloss.cli_mapping import Alignments, Json, Language, Out
 from isogloss.printing import print_facts
+
+
+def import_elmo(
+    weights: Annotated[Path, typer.Argument(help="Published ELMo weights, hdf5.")],
+    options: Annotated[Path, typer.Argument(help="Their options, JSON.")],
+    language: Language,
+    out: Out,
+) -> None:
+    """Make a language model out of published ELMo weights.
+
+    Example: `isogloss import-elmo en_weights.hdf5 en_options.json --language en -o models/en`
+    """
+    from isogloss.commands import import_elmo as command
+
+    found = command(weights, options, out, language=language)
+    print(f"{found['layers']} layers, {found['width']:,} wide, in {out}")
+
+
+def export_elmo(
+    model: Annotated[Path, typer.Argument(help="Folder of a language model.")],
+    out: Out,
+) -> None:
+    """Write a language model as published ELMo weights, for AllenNLP and others: weights.hdf5 and options.json.
+
+    Example: `isogloss export-elmo models/es -o published/es`
+    """
+    from isogloss.commands import export_elmo as command
+
+    command(model, out)
+    print(out)
 
 
 def import_anchors(
@@ -89,5 +119,12 @@ def export_alignment(
     print(out)
 
 
-COMMANDS: tuple[Callable[..., None], ...] = (import_anchors, export_anchors, import_alignment, export_alignment)
+COMMANDS: tuple[Callable[..., None], ...] = (
+    import_elmo,
+    export_elmo,
+    import_anchors,
+    export_anchors,
+    import_alignment,
+    export_alignment,
+)
 """In the order of ``isogloss --help``."""

@@ -69,10 +69,11 @@ class Training:
 def training_for(text: TextSize, shape: "BiLMSettings", *, pairs: int, of_kin: bool = False) -> Training:
     """Choose how a language model is trained from so much text: the one place where this is decided.
 
-    All start from the model of the reference or of a kindred language. A small text is read many times, with much
-    dropout; of a large one a part will do. These are the budgets of the models that come with the project
-    (docs/results.md). A very small text is too little to keep words near their translations, so a dictionary does it,
-    if there is one.
+    All start from the model of the reference or of a kindred language, and keep its recurrent layers: what learns
+    nothing but words stays in a space that the parser knows (docs/results.md has what that is worth). A small text is
+    read many times, with much dropout; of a large one a part will do. These are the budgets of the models that come
+    with the project (docs/results.md). A very small text is too little to keep words near their translations, so a
+    dictionary does it, if there is one.
 
     Args:
         text: How large it is.
@@ -84,7 +85,7 @@ def training_for(text: TextSize, shape: "BiLMSettings", *, pairs: int, of_kin: b
     from isogloss.encoders.elmo.settings import AnchoringSettings, BiLMLoopSettings, BiLMTrainingSettings
 
     words = text.words
-    settings = BiLMTrainingSettings(model=shape, start="reference")
+    settings = BiLMTrainingSettings(model=shape, start="reference", hold_recurrent=True)
     per_step = settings.rows * settings.unroll
     passes = max(1, min(MOST_PASSES, round(PLACES / max(1, words))))
     steps = max(1, min(MOST_PLACES, passes * words) // per_step)

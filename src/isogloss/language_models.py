@@ -90,6 +90,11 @@ def train_lm(
             "too. Leave out --start-from."
         )
     settings = settings_of(size, word_types, training or {}, loop or {}, anchoring or {})
+    if settings.hold_recurrent and start_from is None and not (anchored_to and settings.anchoring.start_from_model):
+        raise RecipeError(
+            "--hold-recurrent: found without a model to start from. Expected one, whose recurrent layers stay as they "
+            "are. Give --start-from or --anchored-to, or leave it out."
+        )
     if start_from is not None or (anchored_to is not None and settings.anchoring.start_from_model):
         settings = settings.model_copy(update={"start": "reference"})
     built_on = _built_on(rich, dictionary, settings, anchored=anchored_to is not None)

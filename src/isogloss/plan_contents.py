@@ -43,9 +43,12 @@ def content_of(settings: Settings) -> dict[str, Any]:
 def training_of(settings: Settings, *, anchored: bool) -> dict[str, Any]:
     """Return the settings of a language model's training; those of anchoring only if it is anchored to another.
 
-    Weights that may be left at 0 came later than others, and are left out there: models made before stay valid.
+    Weights that may be left at 0 came later than others, and are left out there: models made before stay valid. So is
+    `hold_recurrent`, where nothing is held.
     """
     content = content_of(settings)
+    if not content["hold_recurrent"]:
+        del content["hold_recurrent"]
     anchoring = {name: value for name, value in content.pop("anchoring").items() if value or name not in _LATER_WEIGHTS}
     return content | ({"anchoring": anchoring} if anchored else {})
 

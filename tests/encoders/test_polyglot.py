@@ -172,6 +172,11 @@ def test_all_are_measured_before_one_leaves_the_accelerator(texts, monkeypatch):
     assert {encoder.model.recurrent[0].projection.dtype for encoder in encoders.values()} == {torch.float64}
 
 
+def test_what_languages_learn_together_cannot_be_held(texts):
+    with pytest.raises(TrainingError, match=r"^hold_recurrent: found true for languages that learn together"):
+        train_polyglot(texts, settings=settings_of(hold_recurrent=True, start="reference"))
+
+
 def test_a_loop_ends_with_the_passes_or_with_the_steps():
     settings = settings_of(loop={"max_steps": 50, "warmup_steps": 40})
     assert isinstance(loop_of(settings, 20), LoopSettings)

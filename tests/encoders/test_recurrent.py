@@ -140,3 +140,17 @@ def test_a_sentence_that_begins_knows_nothing_of_the_one_before():
     one, other = layer(inputs, state, keep)[0], layer(changed, state, keep)[0]
     torch.testing.assert_close(one[:, 3:], other[:, 3:], rtol=0, atol=0)
     assert not torch.equal(one[:, :3], other[:, :3])
+
+
+def test_a_held_layer_passes_the_same_gradient_on_and_gets_none():
+    layer = make_layer()
+    inputs, state, keep = random_case(layer)
+    gradients = []
+    for held in (False, True):
+        layer.requires_grad_(not held)
+        read = inputs.clone().requires_grad_()
+        layer.zero_grad()
+        layer(read, state, keep)[0].square().sum().backward()
+        gradients.append(read.grad)
+        assert all((weight.grad is None) == held for weight in layer.parameters())
+    assert torch.equal(*gradients)

@@ -58,27 +58,7 @@ def test_whatever_stands_in_a_text_is_of_a_kind_that_may_be_something(form: str)
 
 @pytest.mark.parametrize("copies", [1, WORTHWHILE])
 def test_a_tagger_never_gainsays_characters(untrained, by_heart, copies: int):
-    words = [
-        "Das",
-        "kostet",
-        "7",
-        ",",
-        "50",
-        "€",
-        "–",
-        "ja",
-        ",",
-        "10",
-        "%",
-        "!",
-        "Ҳа",
-        "。",
-        "٣",
-        "...",
-        "«",
-        "1914",
-        "»",
-    ]
+    words = ODD_TEXT.split()
     sentences = [Sentence.of_forms(words, language="xx")] * copies
     for parsed in untrained.parse(sentences, by_heart()):
         assert all(POSSIBLE[kind_id(word.form), TAG_IDS[word.upos]] for word in parsed.words)

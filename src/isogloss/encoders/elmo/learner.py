@@ -109,8 +109,13 @@ class Learner:
         if self._pull is not None:
             self._pull.start(self.model, self.text.counted.vocabulary)
 
-    def begin(self) -> None:
-        """Go to the device of this process, at the begin of the text."""
+    def begin(self, *, held: bool = False) -> None:
+        """Go to the device of this process, at the begin of the text.
+
+        Args:
+            held: Whether the recurrent layers stay as they are.
+        """
+        self.model.recurrent.requires_grad_(not held)
         device = self._processes.device
         self.model.to(device)
         self._pull = self._pull and self._pull.to(device)

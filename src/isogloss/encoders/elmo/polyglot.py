@@ -90,7 +90,7 @@ def train_polyglot(
     Raises:
         TextError: A file cannot be read or holds no words.
         TrainingError: There are not two languages, one comes twice, a code has odd characters, a text is too short,
-            there are fewer languages than processes, or the loss became infinite.
+            there are fewer languages than processes, the recurrent layers are to be held, or the loss became infinite.
     """
     languages = [one.language for one in texts]
     if len(set(languages)) < max(FEWEST, len(texts)):
@@ -108,6 +108,11 @@ def train_polyglot(
         raise TrainingError(
             f"Texts: found those of {len(texts)} languages, to be shared by {processes.world} processes. Expected a "
             f"language or more for each. Start fewer processes."
+        )
+    if settings.hold_recurrent:
+        raise TrainingError(
+            "hold_recurrent: found true for languages that learn together. Expected false: the recurrent layers are "
+            "what they learn together. Leave it out, or train each language by train-lm."
         )
     own = texts[processes.rank :: processes.world]
     to_learn = {

@@ -106,6 +106,9 @@ class BiLMTrainingSettings(Settings):
     """What the vectors of words (`model.word_types`) and of the softmax are before the first step: counts of which
     words stand near which, see `encoders/static.py`, or chance. In a recipe, ``reference`` starts every other language
     from the reference's trained model, see `mapping/transfer.py`; the reference itself starts from counts."""
+    hold_recurrent: bool = False
+    """Whether a model that starts from another one keeps its recurrent layers as they are, and learns only its own
+    characters, words and softmax: with little text it then stays in the other's space. Others learn all."""
     cooccurrences: CooccurrenceSettings = CooccurrenceSettings()
     """How these counts are made."""
     anchoring: AnchoringSettings = AnchoringSettings()
