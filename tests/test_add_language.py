@@ -172,6 +172,7 @@ def test_text_of_the_reference_is_read_by_its_own_model_whoever_is_the_kin(tiny_
         kin="qbe",
         kin_dictionary=None,
         reference_text=tiny_run.folder / "corpus" / "qal" / "text.txt",
+        auxiliaries=None,
         threads=1,
         precision="float32",
         seed=1,

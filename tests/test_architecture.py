@@ -37,6 +37,7 @@ SURFACE = [
     "stage",
     "plan_contents",
     "few_shot_stage",
+    "auxiliaries_stage",
     "planner",
     "plan_parsers",
     "plan",

@@ -130,6 +130,7 @@ def make_evidence(
     withheld: Path | None,
     roads: Sequence[Road],
     training: Any,
+    auxiliaries: Path | None = None,
     kin: str | None = None,
     seed: int,
 ) -> Mapping[str, Any]:
@@ -148,6 +149,7 @@ def make_evidence(
         withheld: The words that had no part in it; only they tell how many find their translations.
         roads: The first one is that of the dictionary, if there is one.
         training: Settings of the language model.
+        auxiliaries: A list of its auxiliaries, in place of those that the parser's tagger finds.
         kin: The language whose map it takes over, if any.
         seed: Every random choice follows from it.
     """
@@ -163,6 +165,7 @@ def make_evidence(
     from isogloss.mapping.evidence import closeness, withheld_precision
     from isogloss.mapping.fit import fit_alignment
     from isogloss.mapping.shared_space import SharedSpace
+    from isogloss.parsing.auxiliaries import find_auxiliaries, read_auxiliaries
     from isogloss.parsing.confidence import mean_confidence
 
     bundle = open_bundle(models)
@@ -207,10 +210,19 @@ def make_evidence(
     sentences = [
         Sentence.of_forms(words, language=language) for words in held_out_sentences(text, training)[:JUDGED_SENTENCES]
     ]
+    space = SharedSpace(
+        reference=language, encoders={language: model}, alignments={(language, each.layer): each for each in maps}
+    )
+    known: tuple[str, ...] = ()
+    if trained.parser.tagger:
+        if auxiliaries is None:
+            read = (Sentence.of_forms(text.words(line), language=language) for line in text.lines(held_out=False))
+            known = find_auxiliaries(trained.parser, read, space)
+        else:
+            known = read_auxiliaries(auxiliaries)
+        facts["auxiliaries"] = list(known)
     if trained.parser.settings.upos != "gold":
-        space = SharedSpace(
-            reference=language, encoders={language: model}, alignments={(language, each.layer): each for each in maps}
-        )
-        facts["confidence"] = round(mean_confidence(trained.parser, sentences, space), 4)
+        sure = mean_confidence(trained.parser, sentences, space, auxiliaries={language: known})
+        facts["confidence"] = round(sure, 4)
     write_atomically(draft / "evidence.json", json.dumps(facts, indent=2) + "\n")
     return {"evidence": facts}

@@ -41,6 +41,7 @@ def plan_added_language(
     kin: str | None,
     kin_dictionary: Path | None,
     reference_text: Path | None,
+    auxiliaries: Path | None,
     threads: int,
     precision: str,
     seed: int,
@@ -185,6 +186,7 @@ def plan_added_language(
         {"language": language},
         inputs={found.name: found.key, anchors.name: anchors.key, "reference": reference_key}
         | ({} if pairs is None else {"dictionary": hash_of_text(pairs.whole)})
+        | ({} if auxiliaries is None else {"auxiliaries": hash_of_text(auxiliaries)})
         | {"parser": read_manifest(bundle.folder / PARSER).key},
         arguments={
             "language": language,
@@ -199,6 +201,7 @@ def plan_added_language(
             "kin": kin,
             "roads": roads,
             "training": training,
+            "auxiliaries": auxiliaries,
             "seed": seed,
         },
     )

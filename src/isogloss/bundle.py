@@ -45,8 +45,8 @@ class Bundle:
     languages: Mapping[str, Mapping[str, Any]]
     """What is known of each language that it parses, by code: ``name`` in English; ``words`` of text that its language
     model was trained on; ``licences``; ``trees``, whether the parser learned from trees of it; ``scores``, rows as in
-    `isogloss.reports.results`; ``confidence``, how sure the parser is of it; and whatever else whoever added the
-    language wants to tell."""
+    `isogloss.reports.results`; ``confidence``, how sure the parser is of it; ``auxiliaries``, words in lower case that
+    the tagger takes for no verbs; and whatever else whoever added the language wants to tell."""
     parser: Mapping[str, Any]
     """``languages`` whose trees it learned from, their ``licences``, and which ``tags`` it reads."""
     files: Mapping[str, str]
@@ -77,7 +77,8 @@ class Bundle:
         self.check(PARSER)
         # Of languages that are not asked for, the reference among them, nothing is needed.
         space = SharedSpace(reference=languages[0], encoders=encoders, alignments=alignments)
-        return TrainedParser(Parser.load(self.folder / PARSER), space, languages)
+        known = {language: tuple(self.languages[language].get("auxiliaries", ())) for language in languages}
+        return TrainedParser(Parser.load(self.folder / PARSER), space, languages, known)
 
     def refuse_unknown(self, language: str) -> None:
         """Raise a `DataError`, which lists the languages that there are, unless the bundle has this one."""

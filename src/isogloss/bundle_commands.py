@@ -28,7 +28,7 @@ from isogloss.drafts import SUFFIX, is_draft
 from isogloss.errors import ArtifactError, OutputError, RecipeError
 from isogloss.reports.results import read_scores
 from isogloss.stages import ENDINGS
-from isogloss.trained import check_built_on, parser_of_run, recipe_of_run
+from isogloss.trained import auxiliaries_of_run, check_built_on, parser_of_run, recipe_of_run
 
 SYSTEMS = ("aligned", "aligned-no-dictionary")
 """Whose vectors come from language models and alignments alone, so that new text can be read with them."""
@@ -93,6 +93,7 @@ def make_bundle(run: Path, out: Path, *, system: str = "aligned", pos: str = "pr
     anchors_key, anchors = read_manifest(lexicon, kind="anchors").key, load_all_anchors(lexicon)
     tested = run / "parsed" / f"{system}-{pos}"
     scores = _scores(tested)
+    auxiliaries = auxiliaries_of_run(run, system=system, pos=pos)
 
     with only_writer(out):
         with writing_to(out):
@@ -127,6 +128,7 @@ def make_bundle(run: Path, out: Path, *, system: str = "aligned", pos: str = "pr
                     "trees": language in recipe.parsing.train_on,
                     "scores": scores.get(language, []),
                 }
+                | ({"auxiliaries": list(auxiliaries[language])} if auxiliaries.get(language) else {})
                 for language, model in models.items()
             },
             parser={"languages": list(recipe.parsing.train_on), "tags": pos, "licences": list(licences)},
@@ -164,7 +166,8 @@ def measure_confidence(folder: Path, treebanks: Mapping[str, Path]) -> Bundle:
         known = read_conllu(path)
         chosen = known[:: max(1, len(known) // JUDGED_SENTENCES)][:JUDGED_SENTENCES]  # of all parts of a treebank
         bare = [Sentence.of_forms(sentence.forms, language=code) for sentence in chosen]
-        languages[code]["confidence"] = round(mean_confidence(trained.parser, bare, trained.space), 4)
+        sure = mean_confidence(trained.parser, bare, trained.space, auxiliaries=trained.auxiliaries)
+        languages[code]["confidence"] = round(sure, 4)
     return renew_list(replace(bundle, languages=languages))
 
 

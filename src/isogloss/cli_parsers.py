@@ -124,6 +124,13 @@ def add_language(
     reference_text: Annotated[
         Path | None, typer.Option(help="Raw text of the reference language, for models that keep no anchors of it.")
     ] = None,
+    auxiliaries: Annotated[
+        Path | None,
+        typer.Option(
+            help="The language's auxiliaries, all forms, one a line: the tagger then takes none of them for a verb. By "
+            "default they are found in the text, if the tagger finds far fewer than usual."
+        ),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="The language's name in English.")] = None,
     licence: Annotated[str, typer.Option(help="Of the text.")] = "",
     tokenised: Tokenised = False,
@@ -155,6 +162,7 @@ def add_language(
             kin=kin,
             kin_dictionary=kin_dictionary,
             reference_text=reference_text,
+            auxiliaries=auxiliaries,
             name=name,
             licence=licence,
             tokenised=tokenised,

@@ -6,8 +6,9 @@ from itertools import product
 
 from isogloss import few_shot_stage as few_shot
 from isogloss import stages as work
+from isogloss.auxiliaries_stage import AUXILIARIES, WORDS, make_auxiliaries
 from isogloss.parsing.settings import ParserSettings, TuningSettings
-from isogloss.plan_contents import content_of
+from isogloss.plan_contents import content_of, limits_of
 from isogloss.planner import TESTED, Planner
 from isogloss.recipe import ALIGNED, FewShotRecipe
 from isogloss.stage import Stage
@@ -203,6 +204,8 @@ def _add_parsed(
     space, needed = _space(planner, system, tested_on, ending=TESTED)
     splits = planner.recipe.parsing.test_splits
     few = {} if trees is None else {"trees": trees, "draw": draw}
+    known = _add_auxiliaries(planner, label, system, pos, unseen)
+    needed = (*needed, *known.values())
     planner.add(
         Stage(
             name=f"parsed/{label}",
@@ -221,8 +224,40 @@ def _add_parsed(
         pos=pos,
         seed=planner.recipe.seed,
         unseen=list(unseen),
+        auxiliaries={language: planner.folder / name / WORDS for language, name in known.items()},
         **few,
     )
+
+
+def _add_auxiliaries(planner: Planner, label: str, system: str, pos: str, unseen: tuple[str, ...]) -> dict[str, str]:
+    """Plan to find the auxiliaries of languages whose trees a tagger never saw; return the stages by language."""
+    if pos != "predicted" or system not in ALIGNED:
+        return {}
+    stages: dict[str, str] = {}
+    for language in unseen:
+        corpus = planner.corpora[language]
+        if corpus.text is None:
+            continue
+        space, needed = _space(planner, system, (language,), live=(language,))
+        # By the parser's system and tags, not by its label: one that was trained for one language is that language's.
+        name = f"{AUXILIARIES}/{system}-{pos}-{language}"
+        stages[language] = name
+        planner.add(
+            Stage(
+                name=name,
+                kind="auxiliaries",
+                make=make_auxiliaries,
+                settings=limits_of(corpus, language),
+                inputs=planner.inputs_of(f"parsing/{label}", *needed) | {"text": planner.content(corpus.text)},
+                after=(f"parsing/{label}", *needed, *planner.after_corpus),
+                seed=planner.recipe.seed,
+            ),
+            space=space,
+            parser=planner.folder / "parsing" / label,
+            corpus=corpus,
+            language=language,
+        )
+    return stages
 
 
 def _settings(planner: Planner, system: str, pos: str) -> ParserSettings:

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from isogloss.lexicon.geometry import Geometry
 
 
+SHOWN_WORDS = 12
+"""Words of a list that are printed."""
+
+
 def print_scores(scores: Any, as_json: bool) -> None:
     """Print scores as a table, or as JSON: a row for each score, with its shares of the gaps."""
     if as_json:
@@ -80,6 +84,9 @@ def print_added(language: str, facts: dict[str, Any], folder: Path) -> None:
     print(f"{facts['name']} ({language}) is in {shown(folder)}, aligned by {facts['road']}.")
     if facts["anchored"]:
         print("Since the text is small, the words of its model were held to their translations while it learned.")
+    if words := facts["auxiliaries"]:
+        shown_words = ", ".join(words[:SHOWN_WORDS]) + (" …" if len(words) > SHOWN_WORDS else "")
+        print(f"Taken for auxiliaries, never for verbs: {shown_words} (--auxiliaries FILE gives others).")
     print(f"Expected: {facts['expected']}.")
     for reason in facts["reasons"]:
         print(f"- {reason}")

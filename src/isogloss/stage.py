@@ -20,8 +20,9 @@ FORMATS = {
     "alignments": 2,
     "vectors": 1,
     "parser": 2,
-    "parsed": 1,
-    "evidence": 2,
+    "auxiliaries": 1,
+    "parsed": 2,
+    "evidence": 3,
 }
 """Version of each kind; raise one when its content changes for the same settings and inputs."""
 

@@ -212,6 +212,7 @@ def make_parsed(
     pos: Pos,
     seed: int,
     unseen: Sequence[str],
+    auxiliaries: Mapping[str, Path],
     trees: int | None = None,
     draw: int = 1,
 ) -> None:
@@ -222,12 +223,14 @@ def make_parsed(
     from isogloss.compute.randomness import numpy_generator
     from isogloss.corpus.conllu import write_conllu
     from isogloss.parsing.attachment import sentence_scores, tagging_accuracy
-    from isogloss.parsing.parser import Parser
+    from isogloss.parsing.auxiliaries import read_auxiliaries
+    from isogloss.parsing.parser import Parser, Tags
     from isogloss.reports.bootstrap import score_with_interval
     from isogloss.reports.results import write_scores
 
-    trained = Parser.load(parser)
-    encoder = load_space(space) if space is not None else None
+    trained, encoder = Parser.load(parser), load_space(space) if space is not None else None
+    known = {language: read_auxiliaries(file) for language, file in auxiliaries.items()}
+    tags: Tags = "predicted" if pos == "predicted" else "given"
     scores = []
     for language, corpus in test.items():
         for split in splits:
@@ -235,7 +238,7 @@ def make_parsed(
             if split not in corpus.treebank:
                 continue
             gold = treebank_of(corpus, language, split)
-            parsed = trained.parse(gold.sentences, encoder, tags="predicted" if pos == "predicted" else "given")
+            parsed = trained.parse(gold.sentences, encoder, tags=tags, auxiliaries=known)
             write_conllu(parsed, draft / f"{language}-{split}.conllu")
             scores.append(
                 score_with_interval(

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isogloss.artifacts import check_files, read_manifest
+from isogloss.auxiliaries_stage import AUXILIARIES, WORDS
 from isogloss.errors import ArtifactError, DataError
 from isogloss.recipe import Recipe
 from isogloss.stages import ENDINGS, SpacePlan, load_space
@@ -15,6 +16,7 @@ from isogloss.stages import ENDINGS, SpacePlan, load_space
 if TYPE_CHECKING:
     from isogloss.corpus.sentence import Sentence
     from isogloss.encoders.encoder import Encoder
+    from isogloss.parsing.features import Auxiliaries
     from isogloss.parsing.parser import Parser, Tags
 
 SENTENCES_AT_A_TIME = 256
@@ -29,6 +31,8 @@ class TrainedParser:
     parser: "Parser"
     space: "Encoder | None"
     languages: tuple[str, ...]
+    auxiliaries: "Auxiliaries" = field(default_factory=dict)
+    """Words that are known to be auxiliaries, by language; see `isogloss.parsing.auxiliaries`."""
 
     def parse(self, sentences: Iterable["Sentence"], *, tags: "Tags" = "auto") -> Iterator["Sentence"]:
         """Put a tree on every sentence, some hundred at a time, in their order.
@@ -49,7 +53,7 @@ class TrainedParser:
                 if objection is not None:
                     which = sentence.comment("sent_id") or " ".join(sentence.forms[:20])
                     raise DataError(f"sentence {which!r}: {objection}")
-            yield from self.parser.parse(some, self.space, tags=tags)
+            yield from self.parser.parse(some, self.space, tags=tags, auxiliaries=self.auxiliaries)
 
     def in_precision(self, name: str) -> "TrainedParser":
         """Return the same parser with matrix products in another precision; see `ParserSettings.precision`.
@@ -133,7 +137,18 @@ def load_trained(folder: Path | str, *, system: str = "aligned", pos: str = "non
         encoders={language: folder / "encoders" / names[language] for language in in_context},
         alignments={name: path for name, path in mapped.items() if name in languages},
     )
-    return TrainedParser(Parser.load(home), load_space(plan), tuple(languages))
+    known = auxiliaries_of_run(folder, system=system, pos=pos)
+    return TrainedParser(Parser.load(home), load_space(plan), tuple(languages), known)
+
+
+def auxiliaries_of_run(folder: Path, *, system: str, pos: str) -> dict[str, tuple[str, ...]]:
+    """Return the auxiliaries that a run found with one of its parsers, by language; of those that were asked for."""
+    from isogloss.parsing.auxiliaries import read_auxiliaries
+
+    found = sorted((folder / AUXILIARIES).glob(f"{system}-{pos}-*"))
+    for path in found:
+        check_built_on(folder, f"{AUXILIARIES}/{path.name}")
+    return {path.name.removeprefix(f"{system}-{pos}-"): read_auxiliaries(path / WORDS) for path in found}
 
 
 def recipe_of_run(folder: Path) -> Recipe:

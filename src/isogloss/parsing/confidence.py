@@ -12,26 +12,40 @@ import torch
 
 from isogloss.corpus.sentence import Sentence
 from isogloss.encoders.encoder import Encoder
-from isogloss.parsing.features import extract_features, has_universal_tags, work_units
+from isogloss.parsing.features import (
+    NO_AUXILIARIES,
+    Auxiliaries,
+    extract_features,
+    has_universal_tags,
+    work_units,
+)
 from isogloss.parsing.parser import Parser
 from isogloss.parsing.trees import decode_trees
 
 
 @torch.no_grad()
-def mean_confidence(parser: Parser, sentences: Sequence[Sentence], encoder: Encoder | None) -> float:
+def mean_confidence(
+    parser: Parser,
+    sentences: Sequence[Sentence],
+    encoder: Encoder | None,
+    *,
+    auxiliaries: Auxiliaries = NO_AUXILIARIES,
+) -> float:
     """Return the mean probability, over words, of the heads of the best trees; 0 without any word.
 
     Args:
         parser: One that needs no tags, or sentences have them.
         sentences: Of any languages that the encoder knows; without trees, or they are not looked at.
         encoder: Of the parser's training.
+        auxiliaries: Known ones by language.
     """
     full = [sentence for sentence in sentences if len(sentence)]
     network = parser.network.eval()
     total, words = 0.0, 0
     for unit in work_units(full, words=parser.settings.encode_words):
         some = [full[index] for index in unit]
-        inputs = extract_features(some, encoder, settings=parser.settings).batch(range(len(some)))
+        features = extract_features(some, encoder, settings=parser.settings, auxiliaries=auxiliaries)
+        inputs = features.batch(range(len(some)))
         if parser.tagger:
             inputs = replace(inputs, given=torch.tensor([[has_universal_tags(one)] for one in some]))
         log_shares = network.arc_scores(network(inputs)).log_softmax(dim=-1)  # batch words heads

@@ -4,7 +4,7 @@ The encoder is frozen, so a training sentence has the same vectors in every pass
 stored one word after another without padding; a batch is cut out by its sentences' numbers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +17,10 @@ from isogloss.parsing.network import ParserInputs
 from isogloss.parsing.settings import ParserSettings
 from isogloss.parsing.tags import TAG_IDS, UNKNOWN_TAG, kind_id
 from isogloss.shapes import mask_of_lengths
+
+Auxiliaries = Mapping[str, Collection[str]]
+"""By language: words in lower case that are known to be auxiliaries, so that a tagger takes none of them for a verb."""
+NO_AUXILIARIES: Auxiliaries = {}
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,7 @@ def extract_features(
     encoder: Encoder | None,
     *,
     settings: ParserSettings,
+    auxiliaries: Auxiliaries = NO_AUXILIARIES,
     kept_as: torch.dtype = torch.float32,
 ) -> Features:
     """Compute what the parser sees of some sentences.
@@ -81,6 +86,7 @@ def extract_features(
         sentences: Each with at least one word.
         encoder: Frozen; None where the settings want no vectors. Asked for one language at a time.
         settings: Which layer, and how many words are encoded at a time.
+        auxiliaries: See `Auxiliaries`. Only a tagger asks for them.
         kept_as: How vectors are stored; batches are float32. With float16, which takes half the memory, a number is
             off by at most one part in 2048.
     """
@@ -88,7 +94,11 @@ def extract_features(
     assert (lengths > 0).all(), "a sentence without words has no features"
     words = [word for sentence in sentences for word in sentence.words]
     tags = torch.tensor([TAG_IDS.get(word.upos, UNKNOWN_TAG) for word in words], dtype=torch.int64)
-    kinds = torch.tensor([kind_id(word.form) for word in words]) if settings.upos == "predicted" else None
+    kinds = None
+    if settings.upos == "predicted":
+        known = {language: auxiliaries.get(language, ()) for language in {each.language for each in sentences}}
+        told = [kind_id(word.form, known[each.language]) for each in sentences for word in each.words]
+        kinds = torch.tensor(told, dtype=torch.int64)
     features = Features(None, tags, lengths, kinds)
     if not settings.vectors:
         return features

@@ -24,7 +24,7 @@ from isogloss.parsing.lanes import Lanes
 from isogloss.parsing.layer_mix import LayerMix
 from isogloss.parsing.products import in_blocks
 from isogloss.parsing.recurrent import RecurrentStack, drop_alike
-from isogloss.parsing.tags import POSSIBLE
+from isogloss.parsing.tags import of_possible_tags
 from isogloss.shapes import mask_of_lengths
 
 IGNORED = -100
@@ -148,10 +148,7 @@ class ParserNetwork(nn.Module):
         tag_scores = None
         all_given = inputs.given is not None and bool(inputs.given.all())
         if self.tagger is not None and (self.training or not all_given):
-            assert inputs.vectors is not None, "this network was built for vectors"
-            tag_scores = self.tagger(inputs.vectors, inputs.lengths, lanes)
-            if inputs.kinds is not None and not self.training:  # in training a slip of the trees would cost infinitely
-                tag_scores = tag_scores.masked_fill(~POSSIBLE.to(tag_scores.device)[inputs.kinds], -torch.inf)
+            tag_scores = self._tag(inputs, lanes)
         words = self.recurrent(self._embed(inputs, tag_scores), inputs.lengths, lanes)
         root = self.root.expand(len(words), 1, -1)
         heads = self._drop(torch.cat([root, words], dim=1))  # batch heads states
@@ -168,6 +165,19 @@ class ParserNetwork(nn.Module):
             lengths=inputs.lengths,
             tag_scores=tag_scores,
         )
+
+    def tag_scores(self, inputs: ParserInputs) -> Float[Tensor, "batch words tags"]:
+        """Return what the tagger says of sentences: log-probabilities of tags, up to a constant. Nothing is parsed."""
+        assert inputs.vectors is not None, "this network was built for vectors"
+        return self._tag(replace(inputs, vectors=inputs.vectors * self.gains[:, None]), None)
+
+    def _tag(self, inputs: ParserInputs, lanes: Lanes | None) -> Float[Tensor, "batch words tags"]:
+        assert self.tagger is not None, "a parser without a tagger tells no tags"
+        assert inputs.vectors is not None, "this network was built for vectors"
+        scores = self.tagger(inputs.vectors, inputs.lengths, lanes)
+        if inputs.kinds is None or self.training:  # in training a slip of the trees would cost infinitely
+            return scores
+        return of_possible_tags(scores, inputs.kinds)
 
     def scale_to(self, mean_squares: Float[Tensor, " layers"]) -> None:
         """Choose the gains by which numbers of such mean squares become of size 1, layer by layer.

@@ -24,7 +24,14 @@ from isogloss.compute.devices import fastest_precision, matrix_products_in
 from isogloss.corpus.sentence import Sentence
 from isogloss.encoders.encoder import Encoder
 from isogloss.errors import ArtifactError, RecipeError
-from isogloss.parsing.features import Features, extract_features, has_universal_tags, work_units
+from isogloss.parsing.features import (
+    NO_AUXILIARIES,
+    Auxiliaries,
+    Features,
+    extract_features,
+    has_universal_tags,
+    work_units,
+)
 from isogloss.parsing.lanes import WORTHWHILE, deal
 from isogloss.parsing.network import ParserNetwork
 from isogloss.parsing.settings import ParserSettings
@@ -85,6 +92,7 @@ class Parser:
         encoder: Encoder | None = None,
         *,
         tags: Tags = "auto",
+        auxiliaries: Auxiliaries = NO_AUXILIARIES,
         batch_words: int | None = None,
         decode: Decoder = decode_trees,
         precision: Precision | None = None,
@@ -98,6 +106,7 @@ class Parser:
             tags: Which parts of speech a parser with a tagger reads: those ``given`` in the input; its own,
                 ``predicted`` ones, which then stand in the result; or ``auto``: the given ones of sentences
                 whose every word has a universal tag, else its own. Other parsers do not ask.
+            auxiliaries: Known ones by language, see `isogloss.parsing.features.Auxiliaries`.
             batch_words: Words parsed at a time, on an accelerator padding included; the default is
                 `settings.encode_words`.
             decode: Finds the tree; by default the best one with a single root.
@@ -117,7 +126,7 @@ class Parser:
         for unit in work_units([todo[index] for index in full], words=words, padded=not self._on_cpu):
             chosen = [full[place] for place in unit]
             some = [todo[index] for index in chosen]
-            features = extract_features(some, encoder, settings=self.settings)
+            features = extract_features(some, encoder, settings=self.settings, auxiliaries=auxiliaries)
             for index, annotated in zip(chosen, self._annotate(some, features, tags, decode, precision), strict=True):
                 parsed[index] = annotated
         return parsed

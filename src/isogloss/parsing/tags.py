@@ -9,7 +9,11 @@ Source: https://universaldependencies.org/u/pos/. In the training trees of en, e
 5,600 has a part of speech that is impossible here: slips, and quotation marks that mean *inch*.
 """
 
+from collections.abc import Collection
+
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from isogloss.corpus.word_kinds import KINDS, Kind, kind_of
 
@@ -28,10 +32,38 @@ _POSSIBLE: dict[Kind, str] = {
     "punctuation": "PUNCT SYM",
     "anything": TAGS,
 }
-POSSIBLE = torch.tensor([[tag in _POSSIBLE[kind].split() for tag in UNIVERSAL_TAGS] for kind in KINDS])
-"""Which parts of speech a word of a kind may have, kinds × tags, in the order of `KINDS`."""
+AUXILIARY = len(KINDS)
+"""The row of `POSSIBLE` for words that are known to be auxiliaries: what would be a verb is an auxiliary."""
+POSSIBLE = torch.tensor(
+    [[tag in _POSSIBLE[kind].split() for tag in UNIVERSAL_TAGS] for kind in KINDS]
+    + [[tag not in ("VERB", "PUNCT") for tag in UNIVERSAL_TAGS]]
+)
+"""Which parts of speech a word of a kind may have, kinds × tags, in the order of `KINDS`, and then of auxiliaries."""
 
 
-def kind_id(form: str) -> int:
-    """Return the row of `POSSIBLE` that holds for a word."""
-    return KINDS.index(kind_of(form))
+def kind_id(form: str, auxiliaries: Collection[str] = ()) -> int:
+    """Return the row of `POSSIBLE` that holds for a word.
+
+    Args:
+        form: The word.
+        auxiliaries: Those of its language, in lower case.
+    """
+    return AUXILIARY if form.lower() in auxiliaries else KINDS.index(kind_of(form))
+
+
+def of_possible_tags(
+    scores: Float[Tensor, "*words tags"], kinds: Int[Tensor, " *words"]
+) -> Float[Tensor, "*words tags"]:
+    """Return log-probabilities of tags, up to a constant, where only those that are possible may be.
+
+    What speaks for a verb speaks for the auxiliary where that is what the word is known to be.
+
+    Args:
+        scores: Log-probabilities, up to a constant.
+        kinds: Of every word, from `kind_id`.
+    """
+    auxiliary, verb = TAG_IDS["AUX"], TAG_IDS["VERB"]
+    either = torch.logaddexp(scores[..., auxiliary], scores[..., verb])
+    scores = scores.clone()
+    scores[..., auxiliary] = torch.where(kinds == AUXILIARY, either, scores[..., auxiliary])
+    return scores.masked_fill(~POSSIBLE.to(scores.device)[kinds], -torch.inf)
