@@ -90,22 +90,34 @@ def test_training_begins_at_the_weights_of_the_other_model(command, folder, tmp_
 
 
 def test_held_recurrent_layers_stay_to_the_bit_while_words_learn(command, folder, tmp_path):
-    ended = command(*words_of(folder, tmp_path / "bb", "--start-from", folder / "aa", "--hold-recurrent"))
+    ended = command(*words_of(folder, tmp_path / "bb", "--start-from", folder / "aa", "--hold-recurrent", 1))
     assert ended.status == 0, ended.errors
     started, reference = shared_weights(tmp_path / "bb"), shared_weights(folder / "aa")
     same = {name: torch.equal(started[name], weight) for name, weight in reference.items()}
     assert all(same[name] for name in same if name.startswith("recurrent."))
     assert not any(same[name] for name in same if name.startswith("characters."))
-    assert ELMoEncoder.load(tmp_path / "bb").card["recurrent_held"] is True
-    assert read_manifest(tmp_path / "bb").content["settings"]["training"]["hold_recurrent"] is True
+    assert ELMoEncoder.load(tmp_path / "bb").card["recurrent_held"] == 1.0
+    assert read_manifest(tmp_path / "bb").content["settings"]["training"]["hold_recurrent"] == 1.0
     command(*words_of(folder, tmp_path / "free", "--start-from", folder / "aa"))
     assert "recurrent_held" not in ELMoEncoder.load(tmp_path / "free").card
     settings = read_manifest(tmp_path / "free").content["settings"]["training"]
     assert "hold_recurrent" not in settings, "or models made before there was such a thing would be made anew"
 
 
+def test_layers_that_are_held_for_half_of_the_steps_move_in_the_other_half(folder, tmp_path):
+    moved = {}
+    for held in (0.5, 0.99, 1.0):  # the last step begins when three quarters are done
+        options = OPTIONS | {"start_from": folder / "aa", "training": OPTIONS["training"] | {"hold_recurrent": held}}
+        train_lm(folder / "bb.txt", tmp_path / str(held), **options)
+        started, reference = shared_weights(tmp_path / str(held)), shared_weights(folder / "aa")
+        moved[held] = any(
+            not torch.equal(started[name], weight) for name, weight in reference.items() if "recurrent" in name
+        )
+    assert moved == {0.5: True, 0.99: False, 1.0: False}
+
+
 def test_nothing_is_held_that_was_not_learned(command, folder, tmp_path):
-    ended = command(*words_of(folder, tmp_path / "bb", "--hold-recurrent"))
+    ended = command(*words_of(folder, tmp_path / "bb", "--hold-recurrent", 1))
     assert ended.status == 2
     assert ended.complaints == [
         "isogloss: --hold-recurrent: found without a model to start from. Expected one, whose recurrent layers stay as "
@@ -183,7 +195,7 @@ def test_where_the_other_model_lies_does_not_matter(command, folder, tmp_path):
     assert command(*words_of(folder, tmp_path / "bb", "--start-from", tmp_path / "copy")).errors == ""
 
 
-@pytest.mark.parametrize("held", [False, True])
+@pytest.mark.parametrize("held", [0.0, 0.5, 0.75, 1.0])
 def test_a_stopped_training_goes_on_to_the_same_bytes_and_does_not_start_again(folder, tmp_path, monkeypatch, held):
     class Killed(Exception):
         pass

@@ -151,12 +151,9 @@ def train_lm(
         ),
     ] = None,
     hold_recurrent: Annotated[
-        bool,
-        typer.Option(
-            "--hold-recurrent",
-            help="With either: keep the recurrent layers of that model as they are; only words are learned.",
-        ),
-    ] = False,
+        float | None,
+        typer.Option(help="With either: share of the steps for which only words are learned, no recurrent layers."),
+    ] = None,
     anchored_to: Annotated[
         Path | None,
         typer.Option(

@@ -19,6 +19,9 @@ PLACES = 1_600_000
 MOST_PLACES = 3_000_000
 """… but a large text is read once, at most so far."""
 MOST_PASSES = 12
+HELD = 0.5
+"""Share of the steps for which recurrent layers stay those of the model that a language begins as: so words find their
+places in a space that the parser knows. German gains by it, and by more of it, and Turkish loses (docs/results.md)."""
 FEWEST_SIGNS = 5
 """Signs that are rarer are passed over: their anchors would be chance."""
 ROOMY_TEXT = 1_000_000
@@ -69,10 +72,9 @@ class Training:
 def training_for(text: TextSize, shape: "BiLMSettings", *, pairs: int, of_kin: bool = False) -> Training:
     """Choose how a language model is trained from so much text: the one place where this is decided.
 
-    All start from the model of the reference or of a kindred language, and keep its recurrent layers: what learns
-    nothing but words stays in a space that the parser knows (docs/results.md has what that is worth). A small text is
-    read many times, with much dropout; of a large one a part will do. These are the budgets of the models that come
-    with the project (docs/results.md). A very small text is too little to keep words near their translations, so a
+    All start from the model of the reference or of a kindred language, and at first keep its recurrent layers. A small
+    text is read many times, with much dropout; of a large one a part will do. These are the budgets of the models that
+    come with the project (docs/results.md). A very small text is too little to keep words near their translations, so a
     dictionary does it, if there is one.
 
     Args:
@@ -85,7 +87,7 @@ def training_for(text: TextSize, shape: "BiLMSettings", *, pairs: int, of_kin: b
     from isogloss.encoders.elmo.settings import AnchoringSettings, BiLMLoopSettings, BiLMTrainingSettings
 
     words = text.words
-    settings = BiLMTrainingSettings(model=shape, start="reference", hold_recurrent=True)
+    settings = BiLMTrainingSettings(model=shape, start="reference", hold_recurrent=HELD)
     per_step = settings.rows * settings.unroll
     passes = max(1, min(MOST_PASSES, round(PLACES / max(1, words))))
     steps = max(1, min(MOST_PLACES, passes * words) // per_step)

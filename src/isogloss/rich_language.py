@@ -74,7 +74,7 @@ def lend(
     if starts:
         alike = "its own" if same else "spelt alike"
         card |= {"started_from": trained.language, "seed_pairs": alike if pairs is None else "dictionary"}
-        card |= {"recurrent_held": True} if settings.hold_recurrent else {}
+        card |= {"recurrent_held": settings.hold_recurrent} if settings.hold_recurrent else {}
     if not anchored:
         return Lent(transfer=transfer if starts else None, card=card)
     if pairs is None:

@@ -173,8 +173,8 @@ def test_all_are_measured_before_one_leaves_the_accelerator(texts, monkeypatch):
 
 
 def test_what_languages_learn_together_cannot_be_held(texts):
-    with pytest.raises(TrainingError, match=r"^hold_recurrent: found true for languages that learn together"):
-        train_polyglot(texts, settings=settings_of(hold_recurrent=True, start="reference"))
+    with pytest.raises(TrainingError, match=r"^hold_recurrent: found 0\.5 for languages that learn together"):
+        train_polyglot(texts, settings=settings_of(hold_recurrent=0.5, start="reference"))
 
 
 def test_a_loop_ends_with_the_passes_or_with_the_steps():

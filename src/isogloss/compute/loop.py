@@ -171,6 +171,9 @@ def optimise(
             wishes = [float(stop_requested()), float(processes.first and save_is_due())]
             total, *wishes = processes.average_gradients(shared, [mean_loss, *wishes])
             mean_loss = total / processes.world
+            for parameter in shared:
+                if not parameter.requires_grad:
+                    parameter.grad = None  # held: nothing travelled for it but zeros
         if not math.isfinite(mean_loss):
             raise _not_finite("loss", mean_loss, progress, settings, describe(batch))
         if not together:

@@ -109,13 +109,13 @@ class Learner:
         if self._pull is not None:
             self._pull.start(self.model, self.text.counted.vocabulary)
 
-    def begin(self, *, held: bool = False) -> None:
+    def begin(self, *, held: float = 0.0) -> None:
         """Go to the device of this process, at the begin of the text.
 
         Args:
-            held: Whether the recurrent layers stay as they are.
+            held: Share of all steps for which the recurrent layers stay as they are.
         """
-        self.model.recurrent.requires_grad_(not held)
+        self._held = held
         device = self._processes.device
         self.model.to(device)
         self._pull = self._pull and self._pull.to(device)
@@ -128,6 +128,7 @@ class Learner:
             batch: The next one of `streams`, all rows.
             done: Share of all steps that lie behind.
         """
+        self.model.recurrent.requires_grad_(done >= self._held)
         own = (rows_of(batch, self._rows) if self._processes.world > 1 else batch).to(self._processes.device)
         layers, self.carried.states = self.model.read_chunk(own, self.carried.states, processes=self._processes)
         value = self.model.prediction_loss(own, layers[-1], processes=self._processes)

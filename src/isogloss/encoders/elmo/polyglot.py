@@ -111,8 +111,8 @@ def train_polyglot(
         )
     if settings.hold_recurrent:
         raise TrainingError(
-            "hold_recurrent: found true for languages that learn together. Expected false: the recurrent layers are "
-            "what they learn together. Leave it out, or train each language by train-lm."
+            f"hold_recurrent: found {settings.hold_recurrent} for languages that learn together. Expected 0: the "
+            f"recurrent layers are what they learn together. Leave it out, or train each language by train-lm."
         )
     own = texts[processes.rank :: processes.world]
     to_learn = {

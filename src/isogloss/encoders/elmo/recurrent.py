@@ -256,7 +256,7 @@ class _Unrolled(torch.autograd.Function):
 
         flat_gates = by_direction(to_gates)
         to_inputs = torch.bmm(flat_gates, input_weight.mT).view_as(inputs) if ctx.needs_input_grad[0] else None
-        if not any(ctx.needs_input_grad[1:5]):  # the layer is held as it is
+        if not any(ctx.needs_input_grad[1:5]):  # the layer is held
             return (to_inputs, *[None] * 9)
         to_input_weight = torch.bmm(inputs.flatten(1, 2).mT, flat_gates)
         to_state_weight = torch.bmm(by_direction(kept_outputs).mT, flat_gates)

@@ -106,9 +106,10 @@ class BiLMTrainingSettings(Settings):
     """What the vectors of words (`model.word_types`) and of the softmax are before the first step: counts of which
     words stand near which, see `encoders/static.py`, or chance. In a recipe, ``reference`` starts every other language
     from the reference's trained model, see `mapping/transfer.py`; the reference itself starts from counts."""
-    hold_recurrent: bool = False
-    """Whether a model that starts from another one keeps its recurrent layers as they are, and learns only its own
-    characters, words and softmax: with little text it then stays in the other's space. Others learn all."""
+    hold_recurrent: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """Share of its steps for which a model that starts from another one keeps that one's recurrent layers as they are,
+    and learns only its own characters, words and softmax: its words find their places in the other's space before that
+    can move. 1 keeps them for good. Other models learn all from the first step."""
     cooccurrences: CooccurrenceSettings = CooccurrenceSettings()
     """How these counts are made."""
     anchoring: AnchoringSettings = AnchoringSettings()

@@ -82,7 +82,7 @@ def train_bilm(
         learner = Learner(to_learn, settings, seed=seed, processes=processes, pull=pull)
         if not (checkpoints is not None and checkpoints.any()):
             learner.start(transfer)
-        learner.begin(held=settings.hold_recurrent and transfer is not None)
+        learner.begin(held=0.0 if transfer is None else settings.hold_recurrent)
 
         def loss(batch: StreamBatch) -> Tensor:
             with matrix_products_in(precision, processes.device):
