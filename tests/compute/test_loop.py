@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from isogloss.compute.checkpoints import Checkpoints
 from isogloss.compute.interruption import stop_requested
 from isogloss.compute.loop import Batches, Resumable, Step, learning_rate_at, optimise
+from isogloss.compute.processes import Processes
 from isogloss.compute.settings import LoopSettings
 from isogloss.errors import TrainingError
 
@@ -322,3 +323,45 @@ def test_streams_and_memories_fit_the_protocols():
     assert isinstance(Counted(), Batches)
     assert isinstance(Counted(), Resumable)
     assert not isinstance(Weights(), Batches)
+
+
+class TwoAlike(Processes):
+    """Two processes that see the same, played by one."""
+
+    def sums(self, numbers):
+        return [2 * number for number in numbers]
+
+    def average_gradients(self, parameters, numbers):
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        return self.sums(numbers)
+
+    def copy_from_first(self, values):
+        pass
+
+
+def test_weights_that_are_held_for_some_steps_then_move_as_if_they_had_just_begun_in_any_number_of_processes():
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.value, self.late = nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(3))
+
+    def trained(processes: Processes) -> tuple[list[Tensor], Two]:
+        model, path = Two(), []
+
+        def loss(batch: int) -> Tensor:
+            model.late.requires_grad_(batch > 4)
+            return (model.value.square() + model.late.square()).sum()
+
+        settings = LoopSettings(max_steps=6, learning_rate=0.1, warmup_steps=0, schedule="constant")
+        for _ in optimise(model, Counted(), loss=loss, settings=settings, processes=processes):
+            path.append(model.late.detach().clone())
+        return path, model
+
+    path, alone = trained(Processes())
+    assert all(torch.equal(late, torch.ones(3)) for late in path[:4])
+    torch.testing.assert_close(path[4], torch.full((3,), 0.9), rtol=0, atol=1e-6)  # the first step of Adam
+    also, together = trained(TwoAlike(world=2))
+    assert torch.equal(alone.value, together.value)
+    assert all(map(torch.equal, path, also))
