@@ -1,6 +1,7 @@
 """Auxiliaries from a run's raw text to its trees, to its bundle, and of a language that is added to that."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,13 +13,15 @@ from isogloss.bundle import open_bundle
 from isogloss.bundle_commands import make_bundle
 from isogloss.corpus.conllu import read_conllu
 from isogloss.corpus.sentence import Sentence
+from isogloss.errors import RecipeError
 from isogloss.experiment import run
 from isogloss.parsing.features import NO_AUXILIARIES, Auxiliaries
 from isogloss.parsing.parser import Parser
 from isogloss.parsing.tags import TAG_IDS
 from isogloss.plan import plan_stages
 from isogloss.recipe_reading import load_recipe
-from isogloss.trained import TrainedParser, load_trained
+from isogloss.trained import TrainedParser, auxiliaries_of_run, load_trained
+from isogloss.tuning import tune_parser
 
 TAGGED = ('parsing.pos=["predicted", "none"]', 'parsing.systems=["aligned", "unaligned"]')
 STAGE = "auxiliaries/aligned-predicted-qel"
@@ -113,3 +116,39 @@ def test_a_list_that_is_none_is_refused_before_anything_is_trained(models, tagge
     assert ended.complaints[-1].startswith(f"isogloss: {tmp_path / 'list.txt'}:1: found 'two words'. Expected one word")
     assert not (tmp_path / "new").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["list.txt"]
+
+
+def test_a_list_that_an_earlier_recipe_left_is_passed_over(tagged, words, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(tagged[0], folder)
+    assert load_trained(folder, pos="predicted").auxiliaries == {"qel": words}
+    manifest = folder / STAGE / "manifest.json"
+    manifest.write_text(
+        manifest.read_text(encoding="utf-8").replace('"parsing/aligned-predicted": "', '"parsing/x": "')
+    )
+    assert load_trained(folder, pos="predicted").auxiliaries == {}, "of another parser"
+    content = json.loads((tagged[0] / STAGE / "manifest.json").read_text(encoding="utf-8"))
+    content["inputs"]["encoders/qel"] = "0" * 64
+    manifest.write_text(json.dumps(content), encoding="utf-8")
+    assert auxiliaries_of_run(folder, system="aligned", pos="predicted") == {}, "from another language model"
+    shutil.copy(tagged[0] / STAGE / "manifest.json", manifest)
+    assert auxiliaries_of_run(folder, system="aligned", pos="predicted") == {"qel": words}
+
+
+def test_a_parser_without_a_tagger_heeds_no_list(tagged, words, tmp_path):
+    old = make_bundle(tagged[0], tmp_path / "old", pos="none")
+    (tmp_path / "list.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
+    text = tagged[0] / "corpus" / "qel" / "text.txt"
+    with pytest.raises(RecipeError) as caught:
+        add_language("qzz", text, tmp_path / "new", to=old.folder, auxiliaries=tmp_path / "list.txt")
+    assert str(caught.value) == (
+        f"--auxiliaries: the parser of {old.folder} has no tagger that could heed a list. Expected models made with "
+        "--pos predicted. Leave it out."
+    )
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_language_whose_trees_the_parser_has_seen_at_last_needs_no_list(models, tagged, tmp_path):
+    trees = tagged[0] / "corpus" / "qel" / "test.conllu"
+    tune_parser(trees, tmp_path / "tuned", language="qel", models=models.folder)
+    assert "auxiliaries" not in open_bundle(tmp_path / "tuned").languages["qel"]

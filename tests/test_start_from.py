@@ -121,7 +121,7 @@ def test_nothing_is_held_that_was_not_learned(command, folder, tmp_path):
     assert ended.status == 2
     assert ended.complaints == [
         "isogloss: --hold-recurrent: found without a model to start from. Expected one, whose recurrent layers stay as "
-        "they are. Give --start-from or --anchored-to, or leave it out."
+        "they are. Give --start-from or --anchored-to (with anchoring.start_from_model), or leave it out."
     ]
     assert list(tmp_path.iterdir()) == []
 

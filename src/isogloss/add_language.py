@@ -103,7 +103,7 @@ def add_language(
         from isogloss.parsing.auxiliaries import read_auxiliaries
 
         auxiliaries = readable(auxiliaries)
-        read_auxiliaries(auxiliaries)  # a fault is told before anything is trained
+        read_auxiliaries(auxiliaries, language=language)  # a fault is told before anything is trained
     corpus = checked(
         LanguageCorpus,
         text=str(readable(text)),
@@ -117,6 +117,11 @@ def add_language(
         there = _facts_there(out, language)
         with _work_folder(work):
             bundle = _old_bundle(to, work)
+            if auxiliaries is not None and bundle.parser.get("tags") != "predicted":
+                raise RecipeError(
+                    f"--auxiliaries: the parser of {bundle.folder} has no tagger that could heed a list. Expected "
+                    f"models made with --pos predicted. Leave it out."
+                )
             if language in bundle.languages:
                 raise DataError(
                     f"language {language!r}: among the models in {bundle.folder} already. Expected one that is not. "
@@ -152,20 +157,20 @@ def add_language(
             evidence = json.loads((work / "evidence" / language / "evidence.json").read_text(encoding="utf-8"))
             road = read_manifest(work / "mapping" / language).content["road"]
             grade, reasons = expectation(evidence, bundle)
+            auxiliary = evidence.pop("auxiliaries", [])
             facts = {
                 "name": name,
                 "words": evidence["words"],
                 "licences": [licence] if licence else [],
                 "trees": False,
                 "scores": [],
-                "auxiliaries": evidence.pop("auxiliaries", []),
                 "road": road,
                 "anchored": "anchored_to" in read_manifest(work / "encoders" / language).content["card"],
                 "evidence": evidence,
                 "expected": grade,
                 "reasons": list(reasons),
                 "key": key,
-            }
+            } | ({"auxiliaries": auxiliary} if auxiliary else {})
             _assemble(bundle, work, out, language, facts)
             shutil.rmtree(work, ignore_errors=True)
     return facts

@@ -130,8 +130,8 @@ def make_evidence(
     withheld: Path | None,
     roads: Sequence[Road],
     training: Any,
-    auxiliaries: Path | None = None,
-    kin: str | None = None,
+    auxiliaries: Path | None,
+    kin: str | None,
     seed: int,
 ) -> Mapping[str, Any]:
     """Gather in ``evidence.json`` what speaks for a new language's vectors. No tree of it is needed.
@@ -219,7 +219,7 @@ def make_evidence(
             read = (Sentence.of_forms(text.words(line), language=language) for line in text.lines(held_out=False))
             known = find_auxiliaries(trained.parser, read, space)
         else:
-            known = read_auxiliaries(auxiliaries)
+            known = read_auxiliaries(auxiliaries, language=language)
         facts["auxiliaries"] = list(known)
     if trained.parser.settings.upos != "gold":
         sure = mean_confidence(trained.parser, sentences, space, auxiliaries={language: known})

@@ -152,7 +152,9 @@ def train_lm(
     ] = None,
     hold_recurrent: Annotated[
         float | None,
-        typer.Option(help="With either: share of the steps for which only words are learned, no recurrent layers."),
+        typer.Option(
+            help="With --start-from or --anchored-to: share of the steps for which recurrent layers stay as they are."
+        ),
     ] = None,
     anchored_to: Annotated[
         Path | None,

@@ -93,7 +93,7 @@ def train_lm(
     if settings.hold_recurrent and start_from is None and not (anchored_to and settings.anchoring.start_from_model):
         raise RecipeError(
             "--hold-recurrent: found without a model to start from. Expected one, whose recurrent layers stay as they "
-            "are. Give --start-from or --anchored-to, or leave it out."
+            "are. Give --start-from or --anchored-to (with anchoring.start_from_model), or leave it out."
         )
     if start_from is not None or (anchored_to is not None and settings.anchoring.start_from_model):
         settings = settings.model_copy(update={"start": "reference"})

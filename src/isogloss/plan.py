@@ -126,6 +126,8 @@ class _Planner(Planner):
             starts = False
         if starts or settings.start == "reference":
             settings = settings.model_copy(update={"start": "reference" if starts else "cooccurrences"})
+        if not starts:  # nothing could be held
+            settings = settings.model_copy(update={"hold_recurrent": 0.0})
         first = f"encoders/{recipe.reference}"
         reference = self.inputs_of(first) if starts or anchored else {}
         dictionary = self._to_learn_from(language) if anchored else None

@@ -59,6 +59,8 @@ def _add_parser(
             "seed": recipe.seed,
             "threads": recipe.compute.threads,
         }
+        # Weights are chosen by trees with tags that characters allow, which was not always so.
+        | ({"tags": "allowed by characters"} if settings.upos == "predicted" else {})
         | ({"scale": space.scale} if space is not None and system in ALIGNED and not space.alignments else {}),
         inputs=planner.inputs_of(*needed) | planner.trees(trained_on, ("train", "dev")),
         after=(*needed, *planner.after_corpus),

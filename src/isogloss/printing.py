@@ -84,7 +84,7 @@ def print_added(language: str, facts: dict[str, Any], folder: Path) -> None:
     print(f"{facts['name']} ({language}) is in {shown(folder)}, aligned by {facts['road']}.")
     if facts["anchored"]:
         print("Since the text is small, the words of its model were held to their translations while it learned.")
-    if words := facts["auxiliaries"]:
+    if words := facts.get("auxiliaries"):
         shown_words = ", ".join(words[:SHOWN_WORDS]) + (" …" if len(words) > SHOWN_WORDS else "")
         print(f"Taken for auxiliaries, never for verbs: {shown_words} (--auxiliaries FILE gives others).")
     print(f"Expected: {facts['expected']}.")

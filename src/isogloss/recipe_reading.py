@@ -85,6 +85,11 @@ def _check_layer(path: Path, recipe: Recipe) -> None:
     started = recipe.encoders.start == "reference" and "start"
     if "anchored" in recipe.parsing.systems and recipe.encoders.anchoring.start_from_model:
         started = started or "anchoring.start_from_model"
+    if recipe.encoders.hold_recurrent and not started:
+        raise RecipeError(
+            f"{path}, encoders.hold_recurrent: found {recipe.encoders.hold_recurrent}, and no language model starts "
+            f'from another. Expected a start whose layers are held. Set encoders.start = "reference", or leave it out.'
+        )
     if started and not shape.word_types:
         raise RecipeError(
             f"{path}, encoders.{started}: found a start from the reference, with a model whose word_types is 0. "

@@ -229,7 +229,7 @@ def make_parsed(
     from isogloss.reports.results import write_scores
 
     trained, encoder = Parser.load(parser), load_space(space) if space is not None else None
-    known = {language: read_auxiliaries(file) for language, file in auxiliaries.items()}
+    known = {language: read_auxiliaries(file, language=language) for language, file in auxiliaries.items()}
     tags: Tags = "predicted" if pos == "predicted" else "given"
     scores = []
     for language, corpus in test.items():

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -142,13 +143,20 @@ def load_trained(folder: Path | str, *, system: str = "aligned", pos: str = "non
 
 
 def auxiliaries_of_run(folder: Path, *, system: str, pos: str) -> dict[str, tuple[str, ...]]:
-    """Return the auxiliaries that a run found with one of its parsers, by language; of those that were asked for."""
+    """Return the auxiliaries that a run found with one of its parsers, by language.
+
+    Lists that an earlier recipe left, made by another parser or from other language models, are passed over.
+    """
     from isogloss.parsing.auxiliaries import read_auxiliaries
 
-    found = sorted((folder / AUXILIARIES).glob(f"{system}-{pos}-*"))
-    for path in found:
-        check_built_on(folder, f"{AUXILIARIES}/{path.name}")
-    return {path.name.removeprefix(f"{system}-{pos}-"): read_auxiliaries(path / WORDS) for path in found}
+    known: dict[str, tuple[str, ...]] = {}
+    for language in recipe_of_run(folder).languages:
+        name = f"{AUXILIARIES}/{system}-{pos}-{language}"
+        with suppress(ArtifactError):
+            if f"parsing/{system}-{pos}" in read_manifest(folder / name).content["inputs"]:  # else of its own parser
+                check_built_on(folder, name)
+                known[language] = read_auxiliaries(folder / name / WORDS, language=language)
+    return known
 
 
 def recipe_of_run(folder: Path) -> Recipe:

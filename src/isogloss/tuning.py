@@ -133,6 +133,7 @@ def _tune(
         for code, facts in bundle.languages.items()
     }
     languages[language]["trees"] = True
+    languages[language].pop("auxiliaries", None)  # its tagger has seen now which words are
     write_bundle(
         draft,
         reference=bundle.reference,

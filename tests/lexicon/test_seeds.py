@@ -48,6 +48,10 @@ def test_signs_are_paired_in_every_script(signs: str, counterparts: str):
     assert [other for _, other in found] == counterparts.split()
 
 
+def test_brackets_are_no_quotation_marks():
+    assert sign_pairs(["(", "[", "{", "（", "«", "」", "'"], ['"', "."]) == (("«", '"'), ("」", '"'))
+
+
 def test_words_and_numbers_are_no_signs_and_each_sign_comes_once_most_frequent_first():
     words = ["und", ",", "1", ".", ",", "A", "l'", "3.5", "."]
     assert sign_pairs(words, [".", ",", "und", "1", "A", "l'", "3.5"]) == ((",", ","), (".", "."))

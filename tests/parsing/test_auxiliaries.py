@@ -13,7 +13,7 @@ from isogloss.parsing.auxiliaries import chosen_as_auxiliaries, find_auxiliaries
 from isogloss.parsing.network import ParserNetwork
 from isogloss.parsing.parser import Parser
 from isogloss.parsing.settings import ParserSettings
-from isogloss.parsing.tags import TAG_IDS, UNIVERSAL_TAGS
+from isogloss.parsing.tags import AUXILIARY, TAG_IDS, UNIVERSAL_TAGS, kind_id
 
 SMALL = {"upos_width": 4, "lstm_layers": 1, "hidden_width": 6, "arc_width": 8, "relation_width": 5}
 KNOWN = {"ist": (0.6, 0.3), "hat": (0.12, 0.85), "geht": (0.01, 0.98), "sieht": (0.01, 0.98), "haus": (0.05, 0.1)}
@@ -108,15 +108,24 @@ def test_a_known_auxiliary_is_no_verb_in_any_case_and_takes_what_spoke_for_one(b
     assert tags({"yy": ("hat",)})[:3] == ["VERB", "VERB", "VERB"]
 
 
+def test_lists_and_texts_are_compared_composed_and_by_the_case_of_their_language(tmp_path: Path):
+    (tmp_path / "list.txt").write_text("PUO\u0300\nIDI\n", encoding="utf-8")
+    assert read_auxiliaries(tmp_path / "list.txt", language="it") == ("pu\u00f2", "idi")
+    assert read_auxiliaries(tmp_path / "list.txt", language="tr") == ("pu\u00f2", "\u0131d\u0131")
+    assert kind_id("Puo\u0300", ("pu\u00f2",), language="it") == AUXILIARY
+    assert kind_id("\u0130di", ("idi",), language="tr") == AUXILIARY
+    assert kind_id("puo", ("pu\u00f2",), language="it") != AUXILIARY
+
+
 def test_a_list_of_auxiliaries_has_one_word_a_line(tmp_path: Path):
     (tmp_path / "list.txt").write_text("ist\n\nHAT \nist\n", encoding="utf-8")
-    assert read_auxiliaries(tmp_path / "list.txt") == ("ist", "hat")
+    assert read_auxiliaries(tmp_path / "list.txt", language="xx") == ("ist", "hat")
     (tmp_path / "list.txt").write_text("ist\nhat gewesen\n", encoding="utf-8")
     with pytest.raises(DataError) as caught:
-        read_auxiliaries(tmp_path / "list.txt")
+        read_auxiliaries(tmp_path / "list.txt", language="xx")
     assert str(caught.value) == (
         f"{tmp_path / 'list.txt'}:2: found 'hat gewesen'. Expected one word a line, an auxiliary in one of its forms. "
         "Put each on a line of its own."
     )
     with pytest.raises(DataError, match=r"gone\.txt"):
-        read_auxiliaries(tmp_path / "gone.txt")
+        read_auxiliaries(tmp_path / "gone.txt", language="xx")

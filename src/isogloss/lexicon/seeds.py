@@ -8,7 +8,6 @@ stand beside any dictionary.
 Sources: Smith et al. (2017), arXiv:1702.03859, identical words; Artetxe, Labaka and Agirre (2017), numerals.
 """
 
-import unicodedata
 from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
@@ -29,8 +28,8 @@ COGNATE_SIMILARITY = 0.75
 """Share of letters that must stay, at least: 1 − edits / letters of the longer word."""
 DANDA = "।"
 """Ends a sentence in Devanagari and its kin; a comma in the table of Latin script."""
-QUOTES = ("Pi", "Pf", "Ps", "Pe")
-"""Classes of marks that open or close: « » and 「 」 among them."""
+QUOTES = frozenset("«»‹›„‚“”‘’‟‛「」『』〈〉《》〝〞〟")
+"""Quotation marks of which a language has one kind or another."""
 ROUNDING = 1e-6
 """What float32 may take away from a share of letters."""
 COGNATE_TYPES = 5000
@@ -75,7 +74,7 @@ def sign_pairs(words: Sequence[str], other_words: Collection[str]) -> tuple[tupl
 
     def counterpart(sign: str) -> str:
         latin = anyascii(sign.replace(DANDA, "."))
-        quotes = all(unicodedata.category(mark) in QUOTES for mark in sign)
+        quotes = QUOTES.issuperset(sign)
         return next((other for other in (sign, latin, '"' if quotes else "") if other in known), "")
 
     pairs = ((word, counterpart(word)) for word in dict.fromkeys(words) if is_sign(word))

@@ -96,8 +96,12 @@ def extract_features(
     tags = torch.tensor([TAG_IDS.get(word.upos, UNKNOWN_TAG) for word in words], dtype=torch.int64)
     kinds = None
     if settings.upos == "predicted":
-        known = {language: auxiliaries.get(language, ()) for language in {each.language for each in sentences}}
-        told = [kind_id(word.form, known[each.language]) for each in sentences for word in each.words]
+        known = {language: frozenset(auxiliaries.get(language, ())) for language in {one.language for one in sentences}}
+        told = [
+            kind_id(word.form, known[each.language], language=each.language)
+            for each in sentences
+            for word in each.words
+        ]
         kinds = torch.tensor(told, dtype=torch.int64)
     features = Features(None, tags, lengths, kinds)
     if not settings.vectors:

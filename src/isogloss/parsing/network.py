@@ -143,8 +143,7 @@ class ParserNetwork(nn.Module):
             inputs: The sentences; with lanes, all of them end to end in one row.
             lanes: How they are read, for parsing on a CPU.
         """
-        if inputs.vectors is not None and self.width:
-            inputs = replace(inputs, vectors=inputs.vectors * self.gains[:, None])
+        inputs = self._scaled(inputs)
         tag_scores = None
         all_given = inputs.given is not None and bool(inputs.given.all())
         if self.tagger is not None and (self.training or not all_given):
@@ -168,8 +167,12 @@ class ParserNetwork(nn.Module):
 
     def tag_scores(self, inputs: ParserInputs) -> Float[Tensor, "batch words tags"]:
         """Return what the tagger says of sentences: log-probabilities of tags, up to a constant. Nothing is parsed."""
-        assert inputs.vectors is not None, "this network was built for vectors"
-        return self._tag(replace(inputs, vectors=inputs.vectors * self.gains[:, None]), None)
+        return self._tag(self._scaled(inputs), None)
+
+    def _scaled(self, inputs: ParserInputs) -> ParserInputs:
+        if inputs.vectors is None or not self.width:
+            return inputs
+        return replace(inputs, vectors=inputs.vectors * self.gains[:, None])
 
     def _tag(self, inputs: ParserInputs, lanes: Lanes | None) -> Float[Tensor, "batch words tags"]:
         assert self.tagger is not None, "a parser without a tagger tells no tags"

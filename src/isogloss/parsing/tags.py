@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from isogloss.corpus.plain_text import composed
+from isogloss.corpus.tokens import lower_case
 from isogloss.corpus.word_kinds import KINDS, Kind, kind_of
 
 TAGS = "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X"
@@ -41,14 +43,17 @@ POSSIBLE = torch.tensor(
 """Which parts of speech a word of a kind may have, kinds × tags, in the order of `KINDS`, and then of auxiliaries."""
 
 
-def kind_id(form: str, auxiliaries: Collection[str] = ()) -> int:
+def kind_id(form: str, auxiliaries: Collection[str] = (), *, language: str = "") -> int:
     """Return the row of `POSSIBLE` that holds for a word.
 
     Args:
         form: The word.
-        auxiliaries: Those of its language, in lower case.
+        auxiliaries: Those of its language, in lower case and composed (NFC).
+        language: Its code, which steers lower case.
     """
-    return AUXILIARY if form.lower() in auxiliaries else KINDS.index(kind_of(form))
+    if auxiliaries and lower_case(composed(form), language=language) in auxiliaries:
+        return AUXILIARY
+    return KINDS.index(kind_of(form))
 
 
 def of_possible_tags(
