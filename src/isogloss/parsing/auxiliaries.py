@@ -41,7 +41,7 @@ FEW, USUAL = 0.15, 0.25
 second, which is what the trees of en, es, fr, it, pt, sv and tr have in the mean."""
 OCCURRENCES = 15
 """Of a word at least."""
-VERBAL = 0.3
+VERBAL = 0.5
 """Mean probability of being a verb or an auxiliary that a word needs at least."""
 LIKELY = 0.05
 """Least share of the auxiliary in that."""
