@@ -36,9 +36,9 @@ SENTENCES, AT_ONCE = 6_000, 200
 """Sentences that are read, and how many of them at a time."""
 LONGEST = 100
 """Words of a sentence; longer ones are passed over."""
-FEW, USUAL = 0.15, 0.25
+FEW, USUAL = 0.15, 0.3
 """Share of auxiliaries among verbs and auxiliaries: below the first there are too few, and they are filled up to the
-second, which is what the trees of en, es, fr, it, pt, sv and tr have in the mean."""
+second. The trees of en, es, fr, it, pt, sv and tr have 0.37, 0.22, 0.28, 0.29, 0.20, 0.30 and 0.08."""
 OCCURRENCES = 15
 """Of a word at least."""
 VERBAL = 0.5
