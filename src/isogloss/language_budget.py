@@ -21,7 +21,8 @@ MOST_PLACES = 3_000_000
 MOST_PASSES = 12
 HELD = 0.5
 """Share of the steps for which recurrent layers stay those of the model that a language begins as: so words find their
-places in a space that the parser knows. German gains by it, and by more of it, and Turkish loses (docs/results.md)."""
+places in a space that the parser knows. German gains by it; Turkish, which is far, loses, less than by more of it
+(docs/results.md)."""
 FEWEST_SIGNS = 5
 """Signs that are rarer are passed over: their anchors would be chance."""
 ROOMY_TEXT = 1_000_000

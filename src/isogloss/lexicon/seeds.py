@@ -60,8 +60,8 @@ def is_numeral(word: str) -> bool:
 def sign_pairs(words: Sequence[str], other_words: Collection[str]) -> tuple[tuple[str, str], ...]:
     """Pair punctuation and symbols with those of another language: the same ones, or what they are in Latin script.
 
-    Word lists have no commas, yet every seventh word of a text is such a sign, and most of its grammar hangs on them. A
-    quotation mark that the other language does not have is paired with the plain one.
+    Word lists have no commas, yet every seventh word of a text is such a sign. A quotation mark that the other language
+    does not have is paired with the plain one.
 
     Args:
         words: Of the new language; those that are no signs are passed over.
